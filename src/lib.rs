@@ -1,0 +1,13 @@
+//! Tandem serves floating licenses from a redundant pair of servers, configured only by a manifest in git.
+//!
+//! The tree is the data flow, in reading order: manifest -> bundle -> plan -> stage and commit on two servers ->
+//! ledger -> leases. What decides is pure and builds with no default features; what touches the world is a thin
+//! shell behind the seams. `ARCHITECTURE.md` says what each module owns and must not know.
+
+pub mod measure;
+pub mod name;
+
+pub mod manifest;
+
+#[cfg(feature = "seam")]
+pub mod seam;
