@@ -1,0 +1,146 @@
+//! A lease and the records that change it: what is durable, and what travels between the servers.
+//!
+//! A record carries the whole new state of what it changes, so that applying it twice changes nothing.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::measure::{Epoch, Seats, Span, Timestamp};
+use crate::name::{HostName, LeaseId, ProductName, ServerName, UseId, UserName};
+
+/// A place in the order of all records of a pair: the epoch they were made in, then their number in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Position {
+    /// The epoch of the server that made the record.
+    pub epoch: Epoch,
+    /// The record's number in that epoch, from 1.
+    pub seq: u64,
+}
+
+/// Seats of a product held by a holder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lease {
+    /// The lease's id.
+    pub id: LeaseId,
+    /// The product whose seats are held.
+    pub product: ProductName,
+    /// Who holds them.
+    pub user: UserName,
+    /// On which computer.
+    pub host: HostName,
+    /// From which address, as the server saw it.
+    pub address: IpAddr,
+    /// The live uses: none is a lease that has ended.
+    pub uses: BTreeMap<UseId, Use>,
+    /// The place in `assign` of the assignment that is charged, from 0.
+    pub assignment: u32,
+    /// The server that granted it.
+    pub server: ServerName,
+    /// When it was granted, by the wall clock of that server.
+    pub granted_at: Timestamp,
+    /// Where the grant stands in the order of all grants.
+    pub granted: Position,
+    /// The epoch in which its holder was last heard, by a record or a renewal.
+    pub heard: Epoch,
+    /// How long it lives without renewal: what was last given.
+    pub ttl: Span,
+    /// Why it may not be renewed, where an operator released it: it counts until its time has run out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forced: Option<String>,
+}
+
+impl Lease {
+    /// The seats that are held: the greatest of the live uses.
+    #[must_use]
+    pub fn seats(&self) -> Seats {
+        self.uses.values().map(|one| one.seats).max().unwrap_or_default()
+    }
+}
+
+/// One use of a lease: one checkout by one client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Use {
+    /// The seats that this use needs.
+    pub seats: Seats,
+    /// Who checked out.
+    pub user: UserName,
+    /// On which computer.
+    pub host: HostName,
+}
+
+/// Why a lease ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EndReason {
+    /// Its holder released it.
+    Released,
+    /// Its time ran out.
+    Expired,
+    /// No assignment matched it any more, or an operator released it, and its time ran out.
+    Revoked,
+    /// It was granted but never acknowledged, and given up when the ledgers were merged.
+    Cancelled,
+}
+
+/// A use that has ended, remembered so that a late renewal or a repeated checkout cannot revive it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct End {
+    /// The lease it was a use of.
+    pub lease: LeaseId,
+    /// The use.
+    #[serde(rename = "use")]
+    pub use_id: UseId,
+    /// Why it ended.
+    pub reason: EndReason,
+    /// The epoch in which it ended.
+    pub epoch: Epoch,
+    /// When it ended, by the wall clock of the server that ended it.
+    pub at: Timestamp,
+}
+
+/// A durable change of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Record {
+    /// A lease is now as given: granted, joined by a use, adopted, one use of several ended, or forced to end.
+    Lease {
+        /// The lease's whole state.
+        lease: Box<Lease>,
+        /// The uses that ended with this change.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ended: Vec<End>,
+    },
+    /// A lease has ended, with all its uses.
+    Ended {
+        /// The lease.
+        lease: LeaseId,
+        /// Its uses that were live until now.
+        ended: Vec<End>,
+    },
+    /// An operator's command was carried out; its nonce is never taken again.
+    Nonce {
+        /// The nonce.
+        nonce: String,
+        /// When the command expires: the nonce can be forgotten after.
+        expires: Timestamp,
+    },
+}
+
+/// The whole state of a ledger, as it is stored, merged and handed over.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contents {
+    /// The last record it contains.
+    pub position: Position,
+    /// The live leases, by id.
+    pub leases: Vec<Lease>,
+    /// The ended uses that are remembered, by use.
+    pub ends: Vec<End>,
+    /// The nonces that were taken.
+    pub nonces: Vec<(String, Timestamp)>,
+}

@@ -1,0 +1,186 @@
+//! Commands of clients and operators, and what the pair answers.
+
+use std::net::IpAddr;
+
+use crate::bundle::Config;
+use crate::ledger::Lease;
+use crate::measure::{Epoch, Generation, Seats, Span, Timestamp};
+use crate::name::{BundleHash, HostName, LeaseId, ProductName, ServerName, UseId, UserName};
+use crate::statement::SignedStatement;
+
+/// What somebody asks of the pair. The shell has already proved signatures and tokens.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// A client wants seats.
+    Checkout(Checkout),
+    /// A holder presents its token to keep its lease.
+    Renew(Token),
+    /// A holder ends its use of a lease.
+    Release(Token),
+    /// An operator starts a bundle that was staged and verified.
+    Commit(Box<Commit>),
+    /// An operator ends a lease.
+    ForceRelease {
+        /// Which lease.
+        lease: LeaseId,
+        /// Why, for its holder and the history.
+        reason: String,
+        /// The statement's nonce.
+        nonce: Nonce,
+    },
+    /// An operator declares a server dead: what waits for it goes on.
+    Fence {
+        /// The dead server.
+        server: ServerName,
+        /// The statement's nonce.
+        nonce: Nonce,
+    },
+}
+
+/// A request for seats.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkout {
+    /// The product.
+    pub product: ProductName,
+    /// Who asks.
+    pub user: UserName,
+    /// On which computer.
+    pub host: HostName,
+    /// From which address, as the server sees it.
+    pub address: IpAddr,
+    /// The client's id of this use.
+    pub use_id: UseId,
+    /// How many seats.
+    pub seats: Seats,
+    /// The id that a new lease gets: fresh randomness from the shell.
+    pub fresh: LeaseId,
+}
+
+/// What a verified lease token says (formats.md, "Lease token").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// The lease.
+    pub lease: LeaseId,
+    /// The use it was given for.
+    pub use_id: UseId,
+    /// The product.
+    pub product: ProductName,
+    /// Who holds the lease.
+    pub user: UserName,
+    /// On which computer.
+    pub host: HostName,
+    /// The seats of the use.
+    pub seats: Seats,
+    /// When the token was made, by wall time.
+    pub issued: Timestamp,
+    /// The address that presents it now.
+    pub address: IpAddr,
+}
+
+/// A nonce of an operator's statement: taken once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nonce {
+    /// The nonce.
+    pub nonce: String,
+    /// When the statement expires.
+    pub expires: Timestamp,
+}
+
+/// A bundle to start: verified, compiled and signed by a trusted operator.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    /// The compiled bundle.
+    pub config: Config,
+    /// What the operator signed.
+    pub statement: SignedStatement,
+    /// The bundle's number.
+    pub generation: Generation,
+    /// The generation that this server must run for the commit to be taken.
+    pub base: Generation,
+}
+
+/// What the pair answers to a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// A lease was granted, joined, renewed or returned.
+    Lease(Box<Held>),
+    /// A use or a lease has ended.
+    Released,
+    /// The bundle runs.
+    Committed {
+        /// Its number.
+        generation: Generation,
+        /// Its hash.
+        bundle: BundleHash,
+    },
+    /// The operator's command was carried out.
+    Done,
+    /// The command was refused.
+    Refused(Refusal),
+}
+
+/// A lease as its holder sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The lease.
+    pub lease: Lease,
+    /// The use that asked.
+    pub use_id: UseId,
+    /// Whether the lease began with this request.
+    pub is_new: bool,
+    /// The epoch of the server that answers.
+    pub epoch: Epoch,
+    /// How long the holder may believe in it, from its own sending of the request.
+    pub ttl: Span,
+    /// When that is over, by the wall clock of the server that answers.
+    pub expires_at: Timestamp,
+}
+
+/// Why a command was refused. Each is a problem code of formats.md.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The server has no bundle.
+    Unconfigured,
+    /// The server starts or hands over.
+    Recovering,
+    /// The server stays silent: ask the primary.
+    Standby,
+    /// The server may not know every lease yet, or waits for its peer: ask again.
+    Grace {
+        /// After how long.
+        retry_after: Span,
+    },
+    /// No license offers the product.
+    UnknownProduct,
+    /// The lease is not known, or this use of it has ended.
+    UnknownLease,
+    /// The use is known for another product, user or host.
+    UseTaken,
+    /// A `deny` entry matches.
+    Denied,
+    /// No assignment matches.
+    NotEntitled,
+    /// No seat is free.
+    NoSeatFree {
+        /// Why: which assignments matched and what stops each.
+        why: String,
+        /// The live leases of the product.
+        holders: Vec<(UserName, HostName, Seats)>,
+        /// When the first of them could run out.
+        retry_after: Span,
+    },
+    /// The lease was ended by a bundle or an operator.
+    Revoked {
+        /// Why.
+        reason: String,
+    },
+    /// Another bundle was committed in between.
+    GenerationConflict,
+    /// The nonce was taken before.
+    NonceTaken,
+    /// The server cannot be fenced.
+    FenceRefused {
+        /// Why.
+        reason: String,
+    },
+}
