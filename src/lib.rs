@@ -4,9 +4,13 @@
 //! ledger -> leases. What decides is pure and builds with no default features; what touches the world is a thin
 //! shell behind the seams. `ARCHITECTURE.md` says what each module owns and must not know.
 
+pub mod json;
 pub mod measure;
+pub mod mutant;
 pub mod name;
+pub mod role;
 
+pub mod license;
 pub mod manifest;
 
 #[cfg(feature = "seam")]

@@ -12,6 +12,7 @@ use crate::name::{
     AddressRange, GroupName, HostPattern, PairName, ProductName, PublicKey, ServerName, UserName,
     UserPattern,
 };
+pub use crate::role::{Mode, Role};
 
 /// A redundant pair of license servers and what it serves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -99,44 +100,6 @@ pub struct Server {
     pub key: Option<PublicKey>,
 }
 
-/// What a server is configured to be.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "camelCase")]
-pub enum Role {
-    /// Serves whenever it can.
-    Primary,
-    /// Stays silent unless the primary is no longer available.
-    Secondary,
-}
-
-impl Role {
-    /// The other role.
-    #[must_use]
-    pub const fn other(self) -> Self {
-        match self {
-            Self::Primary => Self::Secondary,
-            Self::Secondary => Self::Primary,
-        }
-    }
-
-    /// The word for it in manifests, licenses and messages.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Primary => "primary",
-            Self::Secondary => "secondary",
-        }
-    }
-}
-
-impl std::fmt::Display for Role {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
 /// Whose signatures are accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -220,30 +183,6 @@ impl Default for Redundancy {
             escrow: Escrow::default(),
         }
     }
-}
-
-/// What a split of the pair may cost.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    JsonSchema,
-)]
-#[serde(rename_all = "camelCase")]
-pub enum Mode {
-    /// Each side serves its own capacity while it cannot hear the other.
-    #[default]
-    Mirror,
-    /// Each side serves its share, so that the capacity is never exceeded.
-    Escrow,
 }
 
 /// What happens to leases over the capacity.

@@ -1,0 +1,82 @@
+//! Known-bad variants of single lines, to prove that a check would notice: `mutant!(Name)` beside the line it breaks.
+//!
+//! Without the `mutants` feature the condition is constant `false` and costs nothing; with it at most one mutant is
+//! on in the whole process, the chosen one. Never built into the product.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Declares the mutants: each with the name it is chosen by.
+macro_rules! mutants {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// A line that is wrong on purpose.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Mutant {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Mutant {
+            /// Every mutant there is.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The name it is chosen by, in kebab-case.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),* }
+            }
+        }
+    };
+}
+
+// One line a mutant, in the order of the tree.
+mutants! {
+    /// A license's role is not part of what its vendor signs, and the label is not held against the payload.
+    RoleNotInSignature = "role-not-in-signature",
+}
+
+impl Mutant {
+    /// The mutant of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|mutant| mutant.name() == name)
+    }
+}
+
+/// 0 for none, else 1 and the mutant's place in the enum.
+static CHOSEN: AtomicUsize = AtomicUsize::new(0);
+
+/// Turns a mutant on, instead of the one that was on. Without the feature nothing happens.
+pub fn choose(mutant: Mutant) {
+    CHOSEN.store(mutant as usize + 1, Ordering::Relaxed);
+}
+
+/// Turns the chosen mutant off.
+pub fn choose_none() {
+    CHOSEN.store(0, Ordering::Relaxed);
+}
+
+/// Whether the mutant is on: ask with [`mutant!`](crate::mutant!).
+#[must_use]
+pub fn is_on(mutant: Mutant) -> bool {
+    cfg!(feature = "mutants") && CHOSEN.load(Ordering::Relaxed) == mutant as usize + 1
+}
+
+/// Whether the named mutant is on: `if mutant!(RoleNotInSignature) { … }`.
+#[macro_export]
+macro_rules! mutant {
+    ($name:ident) => {
+        $crate::mutant::is_on($crate::mutant::Mutant::$name)
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mutant_is_found_by_its_name() {
+        for &mutant in Mutant::ALL {
+            assert_eq!(Mutant::from_name(mutant.name()), Some(mutant));
+        }
+        assert_eq!(Mutant::from_name("no-such"), None);
+    }
+}
