@@ -1,2 +1,3 @@
-//! x
+//! `tandem-sim`: the command line of the simulation.
+
 fn main() {}
