@@ -15,3 +15,6 @@ pub mod manifest;
 
 #[cfg(feature = "seam")]
 pub mod seam;
+
+#[cfg(feature = "client")]
+pub mod client;
