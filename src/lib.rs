@@ -13,6 +13,8 @@ pub mod role;
 pub mod license;
 pub mod manifest;
 
+pub mod api;
+
 #[cfg(feature = "seam")]
 pub mod seam;
 

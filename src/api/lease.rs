@@ -1,0 +1,108 @@
+//! Bodies of `/v1/leases`: what a client asks for and what it holds.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::ms;
+use crate::measure::{Epoch, Seats, Span, Timestamp};
+use crate::name::{HostName, LeaseId, ProductName, ServerName, UseId, UserName};
+
+/// A checkout: who wants seats of which product (`POST /v1/leases`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LeaseRequest {
+    /// The product whose seats are wanted.
+    pub product: ProductName,
+    /// The login of who asks.
+    pub user: UserName,
+    /// The computer they ask from.
+    pub host: HostName,
+    /// The client's own id of this use: a repeated request with it changes nothing. Absent: the server makes one,
+    /// and a request whose answer was lost cannot be repeated safely.
+    #[serde(rename = "use", default, skip_serializing_if = "Option::is_none")]
+    pub use_id: Option<UseId>,
+    /// How many seats, all or none: 1 or more, 1 where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub seats: Option<Seats>,
+}
+
+/// A lease as its holder gets it: the answer to a checkout and to a renewal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LeaseBody {
+    /// The lease's id.
+    pub id: LeaseId,
+    /// The use that this answer is for.
+    #[serde(rename = "use")]
+    pub use_id: UseId,
+    /// Every live use of the lease.
+    pub uses: Vec<UseId>,
+    /// The product whose seats are held.
+    pub product: ProductName,
+    /// Who holds them.
+    pub user: UserName,
+    /// On which computer.
+    pub host: HostName,
+    /// How many seats the lease holds: the greatest of its live uses.
+    pub seats: Seats,
+    /// The place in `assign` of the assignment that is charged, from 0.
+    pub assignment: u32,
+    /// The server that granted the lease.
+    pub server: ServerName,
+    /// The epoch of the server that answers.
+    pub epoch: Epoch,
+    /// When the lease was granted.
+    pub granted_at: Timestamp,
+    /// When it ends unless it is renewed, by the wall clock of the server that answers.
+    pub expires_at: Timestamp,
+    /// How long the holder may believe in it, counted from its own sending of the request.
+    #[serde(with = "ms")]
+    #[schemars(with = "u64")]
+    pub ttl_ms: Span,
+    /// The lease token: a JWT signed by the server that answers. Renewing and releasing present it.
+    pub token: String,
+}
+
+/// A lease as others see it (`GET /v1/leases`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LeaseEntry {
+    /// The lease's id.
+    pub id: LeaseId,
+    /// The product whose seats are held.
+    pub product: ProductName,
+    /// Who holds them. Only for operators, or where the manifest says `visibility: open`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserName>,
+    /// On which computer. Shown like `user`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostName>,
+    /// The live uses. Shown to operators only: who knows a use can ask for its token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<Vec<UseId>>,
+    /// How many seats.
+    pub seats: Seats,
+    /// The place in `assign` of the assignment that is charged, from 0.
+    pub assignment: u32,
+    /// The server that granted the lease.
+    pub server: ServerName,
+    /// When it was granted.
+    pub granted_at: Timestamp,
+    /// When it ends unless it is renewed.
+    pub expires_at: Timestamp,
+    /// How long it lives without renewal.
+    #[serde(with = "ms")]
+    #[schemars(with = "u64")]
+    pub ttl_ms: Span,
+    /// Why it cannot be renewed any more: it counts until its time has run out. Shown like `user`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<String>,
+}
+
+/// Every live lease that the server knows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LeaseList {
+    /// The leases, by id.
+    pub leases: Vec<LeaseEntry>,
+}

@@ -1,0 +1,196 @@
+//! The body of `/v1/status`, and of `/v1/products`, which is a part of it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::ms;
+use crate::manifest::types::Role;
+use crate::measure::{Epoch, Generation, Seats, Span, Timestamp};
+use crate::name::{BundleHash, ProductName, PublicKey, ServerName};
+
+/// The version of the status body.
+pub const STATUS_SCHEMA: u32 = 1;
+
+/// What a server is, runs and sees (`GET /v1/status`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// The version of this body: 1.
+    pub schema: u32,
+    /// The server's name.
+    pub name: ServerName,
+    /// The server's identity key, as a manifest pins it.
+    pub key: PublicKey,
+    /// The version of the program that runs.
+    pub version: String,
+    /// What the server is configured to be; absent while it has no bundle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// What the server does now.
+    pub state: State,
+    /// The number of its time of service.
+    pub epoch: Epoch,
+    /// The number of the bundle that it runs; 0 is none.
+    pub generation: Generation,
+    /// The hash of the bundle that it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<BundleHash>,
+    /// Where that bundle came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    /// How long the server grants nothing new yet, because it may not know every lease; absent outside grace.
+    #[serde(with = "ms::option", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u64>")]
+    pub grace_ends_in_ms: Option<Span>,
+    /// A bundle that was staged and not committed yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staged: Option<Staged>,
+    /// The other server of the pair; absent while there is no bundle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<PeerStatus>,
+    /// The products of the bundle.
+    pub products: Vec<ProductStatus>,
+    /// The fingerprints of the keys given with `--trust`: accepted beside the bundle's operators.
+    pub trust: Vec<String>,
+    /// The apply that the server runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_apply: Option<LastApply>,
+    /// A bundle that lost against the one that runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
+}
+
+/// What a server does now.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It has no bundle.
+    Unconfigured,
+    /// It starts, or hands over: it answers nobody.
+    Recovering,
+    /// It serves.
+    Active,
+    /// It stays silent, ready to take over.
+    Standby,
+}
+
+impl State {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unconfigured => "unconfigured",
+            Self::Recovering => "recovering",
+            Self::Active => "active",
+            Self::Standby => "standby",
+        }
+    }
+}
+
+/// Where a bundle came from, as its operator said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Source {
+    /// The repository: a remote's address or a directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// The commit whose files were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// The manifest's path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Whether the files had edits that were not committed.
+    #[serde(default)]
+    pub dirty: bool,
+}
+
+/// A bundle that was staged and not committed yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Staged {
+    /// Its hash.
+    pub bundle: BundleHash,
+    /// The number it will have.
+    pub generation: Generation,
+    /// The fingerprint of the key that signed it.
+    pub operator: String,
+    /// When it is forgotten.
+    pub expires_at: Timestamp,
+}
+
+/// How the other server looks from this one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PeerStatus {
+    /// Its name.
+    pub name: ServerName,
+    /// Whether there is a connection to it.
+    pub reachable: bool,
+    /// Whether the two are in step: nothing is granted that both do not have.
+    pub paired: bool,
+    /// How long ago it was last heard; absent when never since this server started.
+    #[serde(with = "ms::option", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u64>")]
+    pub last_heard_ms: Option<Span>,
+    /// Why it is not accepted, for example `peer-key-changed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// One product and its seats.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProductStatus {
+    /// The product.
+    pub product: ProductName,
+    /// The seats of the valid licenses encoded for this server's role.
+    pub capacity: Seats,
+    /// The seats that live leases hold.
+    pub used: Seats,
+    /// The seats kept free for assignments with a reserve.
+    pub reserved: Seats,
+    /// The seats held beyond the capacity, which drain.
+    pub over_grant: Seats,
+}
+
+/// Every product of the bundle (`GET /v1/products`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProductList {
+    /// The products, by name.
+    pub products: Vec<ProductStatus>,
+}
+
+/// The apply that a server runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LastApply {
+    /// The bundle's number.
+    pub generation: Generation,
+    /// The bundle's hash.
+    pub bundle: BundleHash,
+    /// The fingerprint of the key that signed it.
+    pub operator: String,
+    /// When the operator signed it.
+    pub at: Timestamp,
+    /// When it was committed at this server.
+    pub committed_at: Timestamp,
+    /// Where it came from.
+    pub source: Source,
+}
+
+/// A bundle that lost against the one that runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Held {
+    /// Why, for example `conflicting-bundle`.
+    pub reason: String,
+    /// Its hash.
+    pub bundle: BundleHash,
+    /// Its number.
+    pub generation: Generation,
+    /// The fingerprint of the key that signed it.
+    pub operator: String,
+}
