@@ -20,3 +20,5 @@ pub mod seam;
 
 #[cfg(feature = "client")]
 pub mod client;
+#[cfg(feature = "reconcile")]
+pub mod reconcile;

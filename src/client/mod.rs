@@ -4,6 +4,7 @@
 
 mod endpoint;
 mod http;
+pub mod operator_key;
 #[cfg(test)]
 mod scripted;
 

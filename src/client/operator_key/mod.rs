@@ -1,0 +1,414 @@
+//! The operator's key: the SSH key that signs their commits, from a file or from an ssh-agent.
+//!
+//! It finds the key and signs with it; what is signed is `statement`'s. Passwords are asked for by whoever calls, so
+//! that nothing here knows of terminals. No key is ever written or logged.
+
+mod agent;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ssh_key::{HashAlg, LineEnding, PrivateKey, PublicKey, SshSig};
+use zeroize::Zeroizing;
+
+pub use agent::AgentError;
+
+use crate::manifest::types::SshPublicKey;
+
+/// The largest key file that is read.
+const KEY_BYTES_MAX: u64 = 64 * 1024;
+
+/// Why there is no key to sign with.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The file cannot be read.
+    #[error("cannot read the operator's key `{path}`: {error}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The file is no key.
+    #[error("`{path}` is not an OpenSSH key: `ssh-keygen -t ed25519 -f {path}` makes one")]
+    NoKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The key is of another kind.
+    #[error("the key in `{path}` is of the kind `{kind}`, but operators sign with `ssh-ed25519`")]
+    Kind {
+        /// The file.
+        path: PathBuf,
+        /// Its kind, as OpenSSH calls it.
+        kind: String,
+    },
+    /// The key is encrypted and nobody is there to say its password.
+    #[error(
+        "the key in `{path}` is encrypted and there is no terminal to ask for its password: add it to an \
+         ssh-agent with `ssh-add {path}`"
+    )]
+    Encrypted {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The password is wrong.
+    #[error("that is not the password of the key in `{path}`")]
+    Password {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Only a public key was named and no agent has its private half.
+    #[error(
+        "`{path}` is a public key and the ssh-agent does not hold its private half: `ssh-add` it"
+    )]
+    OnlyPublic {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Nothing was named, and the agent holds no key of an operator.
+    #[error(
+        "no operator's key: name one with `--key FILE` or `TANDEM_OPERATOR_KEY`, or add one that the manifest lists \
+         in `trust.operators` to the ssh-agent ({found})"
+    )]
+    NoneFits {
+        /// What the agent does hold.
+        found: String,
+    },
+    /// Nothing was named, and there is no agent.
+    #[error("no operator's key: name one with `--key FILE` or `TANDEM_OPERATOR_KEY`; {0}")]
+    NoAgent(AgentError),
+}
+
+/// Why a signature could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SignError {
+    /// The agent did not sign.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// The key did not sign.
+    #[error("the operator's key cannot sign: {0}")]
+    Key(#[from] ssh_key::Error),
+}
+
+/// A key that an operator signs with.
+pub struct OperatorKey {
+    public: PublicKey,
+    holder: Holder,
+}
+
+/// Who holds the private half.
+enum Holder {
+    Memory(Box<PrivateKey>),
+    Agent(Option<OsString>),
+}
+
+impl std::fmt::Debug for OperatorKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("OperatorKey").field(&self.fingerprint()).finish()
+    }
+}
+
+/// A key that was found, and what its owner should know about it.
+#[derive(Debug)]
+pub struct Found {
+    /// The key.
+    pub key: OperatorKey,
+    /// That others can read its file, and how to mend that.
+    pub warning: Option<String>,
+}
+
+/// Where to look for the key.
+pub struct Search<'a> {
+    /// The file that was named (`--key`, else `TANDEM_OPERATOR_KEY`): a private key, or the public half of one that
+    /// the agent holds. Absent: the agent alone.
+    pub file: Option<&'a Path>,
+    /// The agent's socket (`SSH_AUTH_SOCK`).
+    pub agent: Option<OsString>,
+    /// The operators of the manifest: of an agent's keys only these are taken. Empty: the agent's first.
+    pub operators: &'a [SshPublicKey],
+    /// Asks for the password of an encrypted key file; `None` where nobody can be asked.
+    pub password: &'a mut dyn FnMut(&Path) -> Option<Zeroizing<String>>,
+}
+
+/// Finds the operator's key.
+///
+/// # Errors
+/// There is none, or it cannot be used; the message says what to do.
+pub fn find(search: &mut Search<'_>) -> Result<Found, KeyError> {
+    match search.file {
+        Some(path) => from_file(path, search),
+        None => from_agent(search),
+    }
+}
+
+fn from_file(path: &Path, search: &mut Search<'_>) -> Result<Found, KeyError> {
+    let text = read(path)?;
+    let no_key = || KeyError::NoKey { path: path.to_owned() };
+    if let Ok(text) = std::str::from_utf8(&text)
+        && let Ok(public) = PublicKey::from_openssh(text.trim())
+    {
+        check_kind(path, &public)?;
+        if !holds(search, &public) {
+            return Err(KeyError::OnlyPublic { path: path.to_owned() });
+        }
+        let holder = Holder::Agent(search.agent.clone());
+        return Ok(Found { key: OperatorKey { public, holder }, warning: None });
+    }
+    let private = PrivateKey::from_openssh(text.as_slice()).map_err(|_| no_key())?;
+    let public = private.public_key().clone();
+    check_kind(path, &public)?;
+    let warning = readable_by_others(path).then(|| {
+        format!("`{0}` can be read by others on this machine: `chmod 600 {0}`", path.display())
+    });
+    let holder = if !private.is_encrypted() {
+        Holder::Memory(Box::new(private))
+    } else if holds(search, &public) {
+        Holder::Agent(search.agent.clone())
+    } else {
+        let password =
+            (search.password)(path).ok_or_else(|| KeyError::Encrypted { path: path.to_owned() })?;
+        let open = private
+            .decrypt(password.as_bytes())
+            .map_err(|_| KeyError::Password { path: path.to_owned() })?;
+        Holder::Memory(Box::new(open))
+    };
+    Ok(Found { key: OperatorKey { public, holder }, warning })
+}
+
+fn from_agent(search: &Search<'_>) -> Result<Found, KeyError> {
+    let held = agent::connect(search.agent.as_deref())
+        .and_then(|mut stream| agent::keys(&mut *stream))
+        .map_err(KeyError::NoAgent)?;
+    let wanted: Vec<_> =
+        search.operators.iter().filter_map(|key| PublicKey::from_openssh(&key.0).ok()).collect();
+    let fits = |key: &&PublicKey| {
+        search.operators.is_empty() || wanted.iter().any(|one| one.key_data() == key.key_data())
+    };
+    let Some(public) = held.iter().find(fits) else {
+        let found = match held.len() {
+            0 => "it holds no `ssh-ed25519` key".to_owned(),
+            1 => "it holds one, of somebody else".to_owned(),
+            many => format!("it holds {many}, of others"),
+        };
+        return Err(KeyError::NoneFits { found });
+    };
+    let holder = Holder::Agent(search.agent.clone());
+    Ok(Found { key: OperatorKey { public: public.clone(), holder }, warning: None })
+}
+
+/// Whether the agent holds this key. An agent that cannot be reached holds none.
+fn holds(search: &Search<'_>, public: &PublicKey) -> bool {
+    agent::connect(search.agent.as_deref())
+        .and_then(|mut stream| agent::keys(&mut *stream))
+        .is_ok_and(|keys| keys.iter().any(|key| key.key_data() == public.key_data()))
+}
+
+fn check_kind(path: &Path, public: &PublicKey) -> Result<(), KeyError> {
+    if public.key_data().is_ed25519() {
+        Ok(())
+    } else {
+        let kind = public.algorithm().to_string();
+        Err(KeyError::Kind { path: path.to_owned(), kind })
+    }
+}
+
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    use std::io::Read as _;
+    let unreadable = |error| KeyError::Unreadable { path: path.to_owned(), error };
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let mut text = Zeroizing::new(Vec::new());
+    file.take(KEY_BYTES_MAX).read_to_end(&mut text).map_err(unreadable)?;
+    Ok(text)
+}
+
+#[cfg(unix)]
+fn readable_by_others(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o077 != 0)
+}
+
+/// Windows has no such bits; a file in a user's folder is theirs.
+#[cfg(not(unix))]
+const fn readable_by_others(_: &Path) -> bool {
+    false
+}
+
+impl OperatorKey {
+    /// A key in memory.
+    #[must_use]
+    pub fn in_memory(private: PrivateKey) -> Self {
+        Self { public: private.public_key().clone(), holder: Holder::Memory(Box::new(private)) }
+    }
+
+    /// The public half.
+    #[must_use]
+    pub const fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    /// The public half's fingerprint, as `ssh-keygen -l` shows it.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        self.public.fingerprint(HashAlg::Sha256).to_string()
+    }
+
+    /// Signs a message for a namespace: an SSHSIG over it (PROTOCOL.sshsig, SHA-512).
+    ///
+    /// # Errors
+    /// The agent refused or is gone.
+    pub fn sshsig(&self, namespace: &str, message: &[u8]) -> Result<SshSig, SignError> {
+        match &self.holder {
+            Holder::Memory(private) => Ok(private.sign(namespace, HashAlg::Sha512, message)?),
+            Holder::Agent(socket) => {
+                let signed = SshSig::signed_data(namespace, HashAlg::Sha512, message)?;
+                let mut stream = agent::connect(socket.as_deref())?;
+                let signature = agent::sign(&mut *stream, &self.public, &signed)?;
+                let data = self.public.key_data().clone();
+                let sshsig = SshSig::new(data, namespace, HashAlg::Sha512, signature)?;
+                // An agent that signs with another key, or something else, is found out here and not by a server.
+                self.public.verify(namespace, message, &sshsig)?;
+                Ok(sshsig)
+            }
+        }
+    }
+}
+
+/// The armored text of a signature, as `ssh-keygen -Y sign` writes it.
+///
+/// # Errors
+/// The signature cannot be encoded.
+pub fn armored(signature: &SshSig) -> Result<String, ssh_key::Error> {
+    signature.to_pem(LineEnding::LF)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MESSAGE: &[u8] = b"what is signed";
+
+    fn nobody(_: &Path) -> Option<Zeroizing<String>> {
+        None
+    }
+
+    fn search<'a>(
+        file: Option<&'a Path>,
+        password: &'a mut dyn FnMut(&Path) -> Option<Zeroizing<String>>,
+    ) -> Search<'a> {
+        Search { file, agent: None, operators: &[], password }
+    }
+
+    fn private(seed: u8) -> PrivateKey {
+        let pair = ssh_key::private::Ed25519Keypair::from_seed(&[seed; 32]);
+        PrivateKey::new(pair.into(), "ana").expect("a valid key")
+    }
+
+    fn written(name: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        (folder, path)
+    }
+
+    #[test]
+    fn a_key_file_signs_what_its_public_half_verifies() {
+        let key = private(7);
+        let (_folder, path) = written("operator", &key.to_openssh(LineEnding::LF).expect("text"));
+        let found = find(&mut search(Some(&path), &mut nobody)).expect("a key");
+        let signature = found.key.sshsig("tandem-apply", MESSAGE).expect("signs");
+        assert_eq!(key.public_key().verify("tandem-apply", MESSAGE, &signature), Ok(()));
+        assert!(key.public_key().verify("tandem-request", MESSAGE, &signature).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_key_that_others_can_read_is_warned_of() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let text = private(7).to_openssh(LineEnding::LF).expect("text");
+        let (_folder, path) = written("operator", &text);
+        for (mode, warned) in [(0o600, false), (0o640, true), (0o604, true)] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("set");
+            let found = find(&mut search(Some(&path), &mut nobody)).expect("a key");
+            assert_eq!(found.warning.is_some(), warned, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn an_encrypted_key_asks_and_without_a_terminal_says_what_to_do() {
+        let text = include_str!("../../../tests/data/operator.encrypted");
+        let (_folder, path) = written("operator", text);
+        let found = find(&mut search(Some(&path), &mut nobody));
+        assert!(matches!(found, Err(KeyError::Encrypted { .. })), "{found:?}");
+        let mut wrong = |_: &Path| Some(Zeroizing::new("wrong".to_owned()));
+        let found = find(&mut search(Some(&path), &mut wrong));
+        assert!(matches!(found, Err(KeyError::Password { .. })), "{found:?}");
+        let mut right = |_: &Path| Some(Zeroizing::new("open sesame".to_owned()));
+        let found = find(&mut search(Some(&path), &mut right)).expect("a key");
+        assert!(found.key.sshsig("tandem-apply", MESSAGE).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_key_of_ours_is_named() {
+        let (_folder, path) = written("operator", "hello");
+        let found = find(&mut search(Some(&path), &mut nobody));
+        assert!(matches!(found, Err(KeyError::NoKey { .. })), "{found:?}");
+        let public = private(7).public_key().to_openssh().expect("text");
+        let (_folder, path) = written("operator.pub", &public);
+        let found = find(&mut search(Some(&path), &mut nobody));
+        assert!(matches!(found, Err(KeyError::OnlyPublic { .. })), "{found:?}");
+        let found = find(&mut search(None, &mut nobody));
+        assert!(matches!(found, Err(KeyError::NoAgent(_))), "{found:?}");
+    }
+
+    /// Runs with OpenSSH's own agent where it is installed; elsewhere there is nothing to check.
+    #[cfg(unix)]
+    #[test]
+    fn openssh_agent_signs_with_the_operators_key() {
+        use std::process::{Command, Stdio};
+        let folder = tempfile::tempdir().expect("a folder");
+        let socket = folder.path().join("agent");
+        let agent = Command::new("ssh-agent")
+            .arg("-D")
+            .arg("-a")
+            .arg(&socket)
+            .stdout(Stdio::null())
+            .spawn();
+        let Ok(mut agent) = agent else { return };
+        while !socket.exists() {
+            std::thread::yield_now();
+        }
+        for seed in [1, 7] {
+            let path = folder.path().join(seed.to_string());
+            private(seed).write_openssh_file(&path, LineEnding::LF).expect("written");
+            let added = Command::new("ssh-add")
+                .args(["-q".as_ref(), path.as_os_str()])
+                .env("SSH_AUTH_SOCK", &socket)
+                .stderr(Stdio::null())
+                .status();
+            assert!(added.is_ok_and(|status| status.success()));
+        }
+        let operators = [SshPublicKey(private(7).public_key().to_openssh().expect("text"))];
+        let agent_socket = Some(socket.into_os_string());
+        let found = find(&mut Search {
+            file: None,
+            agent: agent_socket.clone(),
+            operators: &operators,
+            password: &mut nobody,
+        });
+        let others = find(&mut Search {
+            file: None,
+            agent: agent_socket,
+            operators: &[SshPublicKey(private(9).public_key().to_openssh().expect("text"))],
+            password: &mut nobody,
+        });
+        let signed = found.as_ref().map(|found| found.key.sshsig("tandem-apply", MESSAGE));
+        agent.kill().expect("ends");
+        agent.wait().expect("ended");
+        assert!(matches!(others, Err(KeyError::NoneFits { .. })), "{others:?}");
+        let signature = signed.expect("a key").expect("a signature");
+        let public = private(7);
+        assert_eq!(public.public_key().verify("tandem-apply", MESSAGE, &signature), Ok(()));
+    }
+}

@@ -1,0 +1,4 @@
+//! Following a manifest on disk: when it counts as written, what to do then.
+
+pub mod settle;
+pub mod steer;
