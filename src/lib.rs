@@ -18,6 +18,8 @@ pub mod api;
 #[cfg(feature = "seam")]
 pub mod seam;
 
+#[cfg(feature = "cli")]
+pub mod cli;
 #[cfg(feature = "client")]
 pub mod client;
 #[cfg(feature = "reconcile")]

@@ -12,7 +12,7 @@ pub trait Entropy: Send + Sync {
     fn fill(&self, bytes: &mut [u8]);
 }
 
-impl dyn Entropy {
+impl dyn Entropy + '_ {
     /// 16 random bytes.
     #[must_use]
     pub fn bytes16(&self) -> [u8; 16] {
