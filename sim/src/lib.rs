@@ -7,5 +7,8 @@ compile_error!(
      overrides `.cargo/config.toml`, so unset it or add the flag there"
 );
 
+pub mod history;
+pub mod record;
 pub mod seed;
+pub mod trace;
 pub mod world;

@@ -23,12 +23,12 @@ impl Stream {
             state = (state ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
         let mut stream = Self(state);
-        stream.next();
+        stream.draw();
         stream
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -39,7 +39,7 @@ impl Stream {
     /// Fills bytes.
     pub fn fill(&mut self, bytes: &mut [u8]) {
         for chunk in bytes.chunks_mut(8) {
-            let next = self.next().to_le_bytes();
+            let next = self.draw().to_le_bytes();
             for (to, from) in chunk.iter_mut().zip(next) {
                 *to = from;
             }
@@ -92,7 +92,7 @@ impl Choices {
         if n <= 1 {
             return 0;
         }
-        let drawn = self.stream.next() % n;
+        let drawn = self.stream.draw() % n;
         let chosen = match self.given.next() {
             Some(given) if given.chosen < n => given.chosen,
             _ => drawn,

@@ -1,3 +1,8 @@
 //! The simulated world: net, clock, disk and entropy, named as the seams they stand behind.
 
+pub mod clock;
 pub mod disk;
+pub mod entropy;
+pub mod leak_net;
+pub mod net;
+pub mod tap;

@@ -1,0 +1,348 @@
+//! What a run looked like from outside: what clients sent and got, what broke when, what disks held at the end.
+//!
+//! Oracles read this and nothing else. There is no server's own opinion in it: an [`Event::Answered`] is what
+//! arrived at the client, an [`Event::Heard`] what a server read from its socket. A request without an answer is
+//! *unknown*, never absent. Written as one JSON object a line.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tandem::manifest::types::{Mode, Role};
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    /// Milliseconds since the run began.
+    pub at: u64,
+    /// Where it happened: a server, a client, or `world`.
+    pub host: String,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// The kinds of things that happen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum Event {
+    /// What a bundle means, said before any server gets it.
+    Terms(Terms),
+    /// A request left a client.
+    Asked {
+        /// The request's number in this run.
+        request: u64,
+        /// The server it went to.
+        to: String,
+        /// What was asked.
+        ask: Ask,
+    },
+    /// The answer to a request arrived.
+    Answered {
+        /// The request's number.
+        request: u64,
+        /// The HTTP status.
+        status: u16,
+        /// The problem's code, where it is one.
+        code: Option<String>,
+        /// The lease, where one was given.
+        lease: Option<Lease>,
+        /// What a server said of itself, where it was asked to. Expectations of a scenario read it; oracles do not.
+        server: Option<Said>,
+    },
+    /// The connection ended before an answer: the request may have been carried out, or not.
+    Lost {
+        /// The request's number.
+        request: u64,
+    },
+    /// A client began to want a seat.
+    Wants {
+        /// Of which product.
+        product: String,
+    },
+    /// A client wants its seat no longer.
+    Leaves {
+        /// Of which product.
+        product: String,
+    },
+    /// A server read a heartbeat of its peer from its socket.
+    Heard {
+        /// Whose heartbeat.
+        from: String,
+        /// What it said that its sender is: `active` or something else.
+        active: bool,
+        /// Whether it said *paired*.
+        paired: bool,
+    },
+    /// Something was broken, or mended.
+    Fault(Fault),
+    /// What a server's disk held at the end of the run.
+    OnDisk {
+        /// Whose disk.
+        server: String,
+        /// The generation of the committed bundle, 0 for none.
+        generation: u64,
+        /// The committed bundle's hash.
+        bundle: Option<String>,
+        /// The ids of the leases in the ledger.
+        leases: Vec<String>,
+    },
+}
+
+/// What a bundle means.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Terms {
+    /// The bundle's hash.
+    pub bundle: String,
+    /// Why no server may take it (`wrong-role`, `tampered` ...), where that is so.
+    pub refused_for: Option<String>,
+    /// Mirror or escrow.
+    pub mode: Mode,
+    /// How long a secondary waits in silence, in milliseconds.
+    pub failover_after: u64,
+    /// How often the servers hear from each other, in milliseconds.
+    pub heartbeat: u64,
+    /// How long a primary that lost its secondary waits, in milliseconds.
+    pub alone_after: u64,
+    /// The servers by name.
+    pub servers: BTreeMap<String, ServerTerms>,
+}
+
+/// What a bundle says of one server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerTerms {
+    /// Its role.
+    pub role: Role,
+    /// Its license files' contents that are encoded for its role.
+    pub licenses: Vec<License>,
+}
+
+/// One license as an oracle needs it; times are milliseconds since the run began and may lie before it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct License {
+    /// Its id.
+    pub id: String,
+    /// Its product.
+    pub product: String,
+    /// Its seats.
+    pub seats: u32,
+    /// When its seats begin to count.
+    pub from: i64,
+    /// When they stop to count.
+    pub until: Option<i64>,
+}
+
+impl ServerTerms {
+    /// The seats of a product that this server may give at a time.
+    #[must_use]
+    pub fn capacity(&self, product: &str, at: u64) -> u32 {
+        let at = i64::try_from(at).unwrap_or(i64::MAX);
+        self.licenses
+            .iter()
+            .filter(|license| license.product.eq_ignore_ascii_case(product))
+            .filter(|license| license.from <= at && license.until.is_none_or(|until| at < until))
+            .fold(0, |seats, license| seats.saturating_add(license.seats))
+    }
+}
+
+/// What a client asks a server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum Ask {
+    /// A seat.
+    Checkout {
+        /// Of which product.
+        product: String,
+        /// For whom.
+        user: String,
+        /// On which computer.
+        host: String,
+        /// The use's id, where the client gave one.
+        #[serde(rename = "use")]
+        usage: Option<String>,
+        /// How many seats at once.
+        seats: u32,
+    },
+    /// More time for a lease.
+    Renew {
+        /// Which lease.
+        lease: String,
+        /// Which of its uses, as the token says.
+        #[serde(rename = "use")]
+        usage: Option<String>,
+    },
+    /// The end of a use of a lease.
+    Release {
+        /// Which lease.
+        lease: String,
+        /// Which of its uses, as the token says.
+        #[serde(rename = "use")]
+        usage: Option<String>,
+    },
+    /// Take and hold a bundle.
+    Stage {
+        /// The bundle's hash.
+        bundle: String,
+    },
+    /// Serve a bundle.
+    Commit {
+        /// The bundle's hash.
+        bundle: String,
+        /// Its generation.
+        generation: u64,
+    },
+    /// Anything else.
+    Other {
+        /// The method and the path.
+        what: String,
+    },
+}
+
+/// A lease as it arrived at a client.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Lease {
+    /// Its id.
+    pub id: String,
+    /// The use that the answer is about.
+    #[serde(rename = "use")]
+    pub usage: String,
+    /// Its product.
+    pub product: String,
+    /// Its seats.
+    pub seats: u32,
+    /// The server that answered.
+    pub server: String,
+    /// The server's epoch.
+    pub epoch: u64,
+    /// How long it lives, in milliseconds.
+    pub ttl_ms: u64,
+    /// The ids of the licenses behind it, as its token says.
+    pub licenses: Vec<String>,
+}
+
+/// What a server said of itself (`/v1/status`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Said {
+    /// Its state.
+    pub state: String,
+    /// The generation it runs.
+    pub generation: u64,
+    /// The bundle it runs.
+    pub bundle: Option<String>,
+    /// Whether it says that the two are paired.
+    pub paired: bool,
+}
+
+/// What was broken, or mended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "fault", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum Fault {
+    /// A server lost power.
+    Crash {
+        /// Which.
+        server: String,
+    },
+    /// A server's process was killed; what it wrote is still there.
+    Kill {
+        /// Which.
+        server: String,
+    },
+    /// A server was asked to stop.
+    Stop {
+        /// Which.
+        server: String,
+    },
+    /// A server started (again).
+    Start {
+        /// Which.
+        server: String,
+        /// Whether its disk was swapped for an empty one.
+        empty: bool,
+    },
+    /// No byte passes from one to the other.
+    Cut {
+        /// From whom.
+        from: String,
+        /// To whom.
+        to: String,
+    },
+    /// Bytes pass again.
+    Heal {
+        /// From whom.
+        from: String,
+        /// To whom.
+        to: String,
+    },
+    /// A server's disk fails in some way.
+    Disk {
+        /// Whose.
+        server: String,
+        /// In which way.
+        what: String,
+    },
+    /// Service was handed over as planned.
+    Handover {
+        /// To whom.
+        to: String,
+    },
+}
+
+/// Writes a history as one JSON object a line.
+///
+/// # Errors
+/// An entry has no JSON form, which is a bug.
+pub fn write(entries: &[Entry]) -> serde_json::Result<String> {
+    let mut text = String::new();
+    for entry in entries {
+        text.push_str(&serde_json::to_string(entry)?);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// Reads a history back.
+///
+/// # Errors
+/// A line is no entry.
+pub fn read(text: &str) -> serde_json::Result<Vec<Entry>> {
+    text.lines().filter(|line| !line.trim().is_empty()).map(serde_json::from_str).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_history_reads_back_as_written() {
+        let ask = Ask::Checkout {
+            product: "designer".into(),
+            user: "ana".into(),
+            host: "ws-1".into(),
+            usage: None,
+            seats: 1,
+        };
+        let entries = vec![
+            Entry {
+                at: 10,
+                host: "ana@ws-1".into(),
+                event: Event::Asked { request: 1, to: "lic-a".into(), ask },
+            },
+            Entry {
+                at: 20,
+                host: "world".into(),
+                event: Event::Fault(Fault::Crash { server: "lic-a".into() }),
+            },
+        ];
+        let text = write(&entries).expect("it has a form");
+        insta::assert_snapshot!(text, @r#"
+        {"at":10,"host":"ana@ws-1","type":"asked","request":1,"to":"lic-a","ask":{"ask":"checkout","product":"designer","user":"ana","host":"ws-1","use":null,"seats":1}}
+        {"at":20,"host":"world","type":"fault","fault":"crash","server":"lic-a"}
+        "#);
+        assert_eq!(read(&text).expect("it reads"), entries);
+    }
+}
