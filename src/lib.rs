@@ -13,6 +13,10 @@ pub mod role;
 pub mod license;
 pub mod manifest;
 
+pub mod bundle;
+pub mod entitlement;
+pub mod statement;
+
 pub mod api;
 
 #[cfg(feature = "seam")]
