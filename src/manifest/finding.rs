@@ -17,6 +17,20 @@ pub struct Code {
     pub severity: Severity,
 }
 
+impl Code {
+    /// A kind of finding that is an error.
+    #[must_use]
+    pub const fn error(id: &'static str, name: &'static str) -> Self {
+        Self { id, name, severity: Severity::Error }
+    }
+
+    /// A kind of finding that is a warning unless a flag says otherwise.
+    #[must_use]
+    pub const fn warning(id: &'static str, name: &'static str) -> Self {
+        Self { id, name, severity: Severity::Warning }
+    }
+}
+
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.id, self.name)
