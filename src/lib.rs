@@ -18,6 +18,7 @@ pub mod entitlement;
 pub mod statement;
 
 pub mod api;
+pub mod failover;
 
 #[cfg(feature = "seam")]
 pub mod seam;

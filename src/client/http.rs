@@ -22,6 +22,8 @@ const IDLE_MAX: usize = 32;
 const ANSWER_MAX: usize = 8 << 20;
 /// The most bytes of an answer's head.
 const HEAD_MAX: usize = 64 << 10;
+/// How long a connection may take, where the request's own deadline is later.
+const CONNECT_MAX: Span = Span::from_secs(3);
 /// What marks a request that may be carried out once only: its signature's nonce is taken once.
 const SIGNATURE: &str = "tandem-signature";
 const ONCE: &str = "/v1/operator";
@@ -32,8 +34,11 @@ pub struct Http {
     world: World,
     is_trusted_network: bool,
     answer_max: usize,
-    idle: Arc<Mutex<BTreeMap<(String, u16), Vec<Connection>>>>,
+    idle: Arc<Mutex<Idle>>,
 }
+
+/// Kept connections, by host and port.
+type Idle = BTreeMap<(String, u16), Vec<Connection>>;
 
 /// What a server answered, whatever the status.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,8 +222,11 @@ impl Http {
 
     async fn connect(&self, to: &Endpoint) -> Result<Connection, HttpError> {
         let failed = |reason: String| HttpError::Connect { server: to.short(), reason };
-        let stream = self.world.net.connect(to.host(), to.port()).await;
-        let stream = stream.map_err(|error| failed(error.to_string()))?;
+        let connect = self.world.net.connect(to.host(), to.port());
+        let stream = match tokio::time::timeout(CONNECT_MAX.to_std(), connect).await {
+            Ok(stream) => stream.map_err(|error| failed(error.to_string()))?,
+            Err(_) => return Err(failed(format!("no answer within {CONNECT_MAX}"))),
+        };
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(HEAD_MAX)
             .handshake(TokioIo::new(stream))
