@@ -11,6 +11,7 @@ mod lines;
 mod parse;
 pub mod places;
 mod plain;
+pub mod schema;
 pub mod shape;
 mod suggest;
 mod tree;
