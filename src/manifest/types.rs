@@ -14,7 +14,7 @@ use crate::name::{
 };
 pub use crate::role::{Mode, Role};
 
-/// A redundant pair of license servers and what it serves.
+/// A redundant pair of license servers, and who may hold how many seats of which product.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Manifest {
@@ -24,33 +24,38 @@ pub struct Manifest {
     pub kind: Kind,
     /// What the pair is called.
     pub metadata: Metadata,
-    /// The two servers: one primary and one secondary.
+    /// The two servers: exactly one primary and one secondary.
+    #[schemars(length(equal = 2))]
     pub servers: Vec<Server>,
-    /// Whose license files and whose bundles are accepted.
+    /// Whose license files are accepted (`vendors`), and who may sign a change of this pair (`operators`).
     #[serde(default, skip_serializing_if = "is_default")]
     pub trust: Trust,
-    /// How the pair behaves when its servers lose each other.
+    /// How the pair behaves when its servers lose each other. Default: `mirror`, failover after 3s.
     #[serde(default, skip_serializing_if = "is_default")]
     pub redundancy: Redundancy,
-    /// How long seats are leased.
+    /// How long seats are leased. Default: 5m, renewed at a third of it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub leases: Leases,
-    /// Who may see the names of holders: `operators` only, or everybody (`open`).
+    /// Who may see the names of holders: `operators` only (the default), or everybody (`open`).
     #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = "operators"))]
     pub visibility: Visibility,
-    /// Limits on what one change may take away, judged by the manifest that runs.
+    /// Limits on what one change may take away. They are judged by the manifest that runs, so one commit cannot
+    /// raise a limit and use it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub safety: Safety,
-    /// The people by their logins.
+    /// The people by their logins. Users that are not listed can still match patterns, hosts, addresses and
+    /// `everyone`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub users: Vec<User>,
-    /// A YAML file with the users, of the same shape as `users`, for a list that another system writes.
+    /// A YAML file with the users, of the same shape as `users`, for a list that another system writes: a path from
+    /// the manifest's folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users_from: Option<String>,
-    /// Groups of users, hosts and addresses.
+    /// Groups of users, hosts and addresses, to be named in `seats`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<Group>,
-    /// The products and who may hold their seats.
+    /// The products and who may hold their seats. Every product that a license offers has its entry.
     pub seats: Vec<ProductSeats>,
 }
 
@@ -75,7 +80,7 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Metadata {
-    /// The pair's name: a bundle signed for one pair is refused by every other.
+    /// The pair's name: letters, digits, `.`, `_` and `-`. What is signed for one pair is refused by every other.
     pub name: PairName,
 }
 
@@ -87,15 +92,18 @@ pub struct Server {
     pub name: ServerName,
     /// Whether it serves by default (`primary`) or stays silent until the primary is gone (`secondary`).
     pub role: Role,
-    /// Where clients and the other server reach it: a name or an IP address.
+    /// Where clients and the other server reach it: a host name or an IP address, without port.
+    #[schemars(length(min = 1, max = 253))]
     pub address: String,
     /// Its TCP port, 1 to 65535.
     #[schemars(range(min = 1))]
     pub port: u16,
-    /// Its license files, encoded for its role: paths or patterns, relative to the manifest.
+    /// Its license files (.alf), encoded for its role: paths or patterns such as `licenses/*.primary.alf`, from the
+    /// manifest's folder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub licenses: Vec<String>,
-    /// The server's identity key, pinned. May be absent on a loopback address only.
+    /// The server's identity key as `tandem serve` and `tandem search` show it: peers and clients accept nobody else.
+    /// May be absent on a loopback address only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<PublicKey>,
 }
@@ -104,17 +112,16 @@ pub struct Server {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Trust {
-    /// The keys of the vendors whose license files are accepted.
+    /// The keys of the vendors whose license files are accepted, written `ed25519:BASE64`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub vendors: Vec<PublicKey>,
-    /// The SSH public keys of the operators who may sign a bundle: the keys that sign their commits.
+    /// The SSH public keys of the operators, who may apply changes and give orders to the pair: the keys that sign
+    /// their commits, as their `.pub` files have them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operators: Vec<SshPublicKey>,
 }
 
-/// An SSH public key as in `authorized_keys`: `ssh-ed25519 BASE64 comment`.
-///
-/// The text is kept as written; `statement` reads the key in it.
+/// An SSH public key as a `.pub` file has it: `ssh-ed25519 BASE64 comment`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct SshPublicKey(
@@ -125,25 +132,31 @@ pub struct SshPublicKey(
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Redundancy {
-    /// `mirror`: never unavailable to holders, may over-grant while split. `escrow`: never over-grants.
+    /// What a split of the pair may cost. `mirror` (the default): seats stay available, more may be held than there
+    /// are. `escrow`: never more, but each side has only its share.
     #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = "mirror"))]
     pub mode: Mode,
-    /// How often the servers hear from each other, 50ms to 10s.
+    /// How often the servers hear from each other: 50ms to 10s. Default: 500ms.
+    #[schemars(extend("default" = "500ms"))]
     #[serde(
         default = "Redundancy::heartbeat_default",
         skip_serializing_if = "Redundancy::is_heartbeat_default"
     )]
     pub heartbeat: Span,
-    /// How long the secondary waits in silence before it serves: 4 heartbeats or more, up to 10m.
+    /// How long the secondary waits in silence before it serves: 4 heartbeats or more, up to 10m. Default: 3s.
+    #[schemars(extend("default" = "3s"))]
     #[serde(
         default = "Redundancy::failover_after_default",
         skip_serializing_if = "Redundancy::is_failover_after_default"
     )]
     pub failover_after: Span,
-    /// What happens to leases over the capacity after a split: `drain` or `revoke` the newest.
+    /// What happens to leases over the capacity after a split: `drain` (the default: they stay until released) or
+    /// `revoke` (the newest end at their next renewal).
     #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = "drain"))]
     pub on_over_grant: OnOverGrant,
-    /// Settings of the `escrow` mode.
+    /// Settings of the mode `escrow`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub escrow: Escrow,
 }
@@ -200,7 +213,8 @@ pub enum OnOverGrant {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Escrow {
-    /// The share of the capacity that stays at the secondary.
+    /// The share of the capacity that stays at the secondary: 0% to 100%. Default: 20%.
+    #[schemars(extend("default" = "20%"))]
     #[serde(default = "Escrow::share_default", skip_serializing_if = "Escrow::is_share_default")]
     pub secondary_share: Share,
 }
@@ -229,7 +243,9 @@ impl Default for Escrow {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Leases {
-    /// How long a lease lives without renewal: 2 × failoverAfter + 2s or more, up to 24h. Renewed at a third of it.
+    /// How long a lease lives without renewal; clients renew at a third of it. At least twice `failoverAfter` and
+    /// 2s, up to 24h. Default: 5m.
+    #[schemars(extend("default" = "5m"))]
     #[serde(default = "Leases::ttl_default", skip_serializing_if = "Leases::is_ttl_default")]
     pub ttl: Span,
 }
@@ -265,13 +281,14 @@ pub enum Visibility {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Safety {
-    /// The most leases that an apply may end.
+    /// The most leases that an apply may end: refused above both the share and the floor. Default: 33%, 5.
     #[serde(default, skip_serializing_if = "is_default")]
     pub max_revoked: Limit,
-    /// The most users, groups, products and seats that an apply may remove, each counted apart.
+    /// The most users, groups, products and seats that an apply may remove, each counted apart. Default: 33%, 5.
     #[serde(default, skip_serializing_if = "is_default")]
     pub max_removed: Limit,
-    /// Whether a manifest with uncommitted edits is refused.
+    /// Whether a manifest with uncommitted edits is refused. Default: false.
+    #[schemars(extend("default" = false))]
     #[serde(default, skip_serializing_if = "is_default")]
     pub require_committed: bool,
 }
@@ -280,10 +297,12 @@ pub struct Safety {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Limit {
-    /// The share of the total that may go.
+    /// The share of the total that may go: 0% to 100%. Default: 33%.
+    #[schemars(extend("default" = "33%"))]
     #[serde(default = "Limit::share_default", skip_serializing_if = "Limit::is_share_default")]
     pub share: Share,
-    /// The number that may always go.
+    /// The number that may always go. Default: 5.
+    #[schemars(extend("default" = 5))]
     #[serde(default = "Limit::floor_default", skip_serializing_if = "Limit::is_floor_default")]
     pub floor: u32,
 }
@@ -326,9 +345,9 @@ impl Default for Limit {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct User {
-    /// The login, compared without regard to case.
+    /// The login: 1 to 256 characters, compared without regard to case, as Windows logins are.
     pub name: UserName,
-    /// An SSH public key: where present, requests as this user must be signed with it.
+    /// An SSH public key: where present, requests as this user must be signed with it. Most users need none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<SshPublicKey>,
 }
@@ -339,10 +358,10 @@ pub struct User {
 pub struct Group {
     /// The group's name.
     pub name: GroupName,
-    /// Its members: user names, `{host: pattern}` or `{address: range}`.
+    /// Its members: names of users, `{host: pattern}` or `{address: range}`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<Member>,
-    /// A text file with more members: a user name a line, `#` begins a comment.
+    /// A text file with more members, a user name a line, `#` begins a comment: a path from the manifest's folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub members_from: Option<String>,
 }
@@ -360,9 +379,10 @@ pub enum Member {
     Address(AddressRange),
 }
 
-/// A member as it is written.
+/// One member of a group: a user's name, or exactly one of `host` and `address`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(rename = "Member")]
 enum MemberForm {
     /// A user by name.
     User(UserName),
@@ -373,11 +393,12 @@ enum MemberForm {
 /// A host pattern or an address range: exactly one of them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(transform = super::schema::exactly_one)]
 struct MemberEntry {
-    /// Hosts by pattern.
+    /// Hosts (computers) by name, or by a pattern with `*` and `?`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     host: Option<HostPattern>,
-    /// An address or a range in CIDR form, as the server itself sees it.
+    /// An IP address or a range such as `10.1.0.0/16`, as the server itself sees it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     address: Option<AddressRange>,
 }
@@ -416,13 +437,13 @@ impl From<Member> for MemberForm {
 pub struct ProductSeats {
     /// The product, as its licenses name it.
     pub product: ProductName,
-    /// How long a lease of this product lives without renewal, instead of `leases.ttl`.
+    /// How long a lease of this product lives without renewal, instead of `leases.ttl` and in the same range.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Span>,
     /// Who gets seats: the first entry that matches and has room serves; the order matters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assign: Vec<Assignment>,
-    /// Who gets none, whatever is assigned.
+    /// Who gets no seat, whatever is assigned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deny: Vec<Denial>,
 }
@@ -467,9 +488,9 @@ pub struct Assignment {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Borrow {
-    /// The longest time for which a seat may be borrowed.
+    /// The longest time for which a seat may be borrowed, for example `7d`. The vendor's license may allow less.
     pub longest: Span,
-    /// The most seats that may be borrowed at once.
+    /// The most seats of this entry that may be borrowed at once.
     pub max: Seats,
 }
 
@@ -482,63 +503,66 @@ pub struct Denial {
     pub who: Who,
 }
 
-/// An assignment as it is written: exactly one of the first five fields says whom it is about.
+/// Who may hold seats, and how many: exactly one of `user`, `group`, `host`, `address` and `everyone: true`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "Assignment", transform = super::schema::exactly_one)]
 struct AssignmentForm {
-    /// A user by name, or users by a pattern with `*` and `?`.
+    /// A user by name (listed in `users`), or users by a pattern with `*` and `?`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     user: Option<UserPattern>,
     /// The members of a group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     group: Option<GroupName>,
-    /// Hosts by pattern.
+    /// Hosts (computers) by name, or by a pattern with `*` and `?`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     host: Option<HostPattern>,
-    /// An address or a range in CIDR form, as the server itself sees it.
+    /// An IP address or a range such as `10.1.0.0/16`, as the server itself sees it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     address: Option<AddressRange>,
-    /// Anybody on the network.
+    /// Anybody on the network: always `true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     everyone: Option<True>,
-    /// Seats kept free for it; at most `max`.
+    /// Seats kept free for it, never lent to others; at most `max`. Default: 0.
     #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(extend("default" = 0))]
     reserve: Seats,
-    /// The most seats for all it matches together.
+    /// The most seats for all it matches together. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     max: Option<Seats>,
-    /// The most seats for one user, over all hosts.
+    /// The most seats for one user, over all hosts. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     max_per_user: Option<Seats>,
-    /// The most seats for one address.
+    /// The most seats for one address. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     max_per_address: Option<Seats>,
-    /// The place in the queue, -100 to 100; higher goes first.
+    /// The place in the queue, -100 to 100; higher goes first. Default: 0.
     #[serde(default, skip_serializing_if = "is_default")]
-    #[schemars(range(min = -100, max = 100))]
+    #[schemars(range(min = -100, max = 100), extend("default" = 0))]
     priority: i8,
     /// Whether and how its seats may be borrowed. Absent: not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     borrow: Option<Borrow>,
 }
 
-/// A denial as it is written: exactly one of the fields.
+/// Who gets no seat: exactly one of `user`, `group`, `host`, `address` and `everyone: true`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "Denial", transform = super::schema::exactly_one)]
 struct WhoForm {
-    /// A user by name, or users by a pattern with `*` and `?`.
+    /// A user by name (listed in `users`), or users by a pattern with `*` and `?`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     user: Option<UserPattern>,
     /// The members of a group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     group: Option<GroupName>,
-    /// Hosts by pattern.
+    /// Hosts (computers) by name, or by a pattern with `*` and `?`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     host: Option<HostPattern>,
-    /// An address or a range in CIDR form, as the server itself sees it.
+    /// An IP address or a range such as `10.1.0.0/16`, as the server itself sees it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     address: Option<AddressRange>,
-    /// Anybody on the network.
+    /// Anybody on the network: always `true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     everyone: Option<True>,
 }
@@ -664,4 +688,19 @@ impl From<Denial> for WhoForm {
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
+}
+
+#[cfg(test)]
+pub(super) use tests::member_fields;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The fields of a member that is a mapping, as the derived deserializer knows them.
+    pub(in crate::manifest) fn member_fields() -> Vec<String> {
+        let error = serde_json::from_str::<MemberEntry>(r#"{"?": 1}"#).expect_err("unknown");
+        let text = error.to_string();
+        text.split('`').skip(3).step_by(2).map(str::to_owned).collect()
+    }
 }
