@@ -3,22 +3,9 @@
 //! Pure. It decides *whether* to apply; how is `apply`'s. It never sees a file and never asks the servers. A person's
 //! decisions (which server is active) are no part of a [`Sight`], so they are never taken for drift.
 
-use std::collections::BTreeMap;
-
-use crate::measure::{Generation, Moment, Span};
+use super::super::decide::{Running, Sight};
+use crate::measure::{Moment, Span};
 use crate::name::{BundleHash, ServerName};
-
-/// What a server runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Running {
-    /// The generation of its committed bundle; 0 for none.
-    pub generation: Generation,
-    /// Its committed bundle.
-    pub bundle: Option<BundleHash>,
-}
-
-/// What each server of the wanted pair runs; `None` for one that did not answer.
-pub type Sight = BTreeMap<ServerName, Option<Running>>;
 
 /// What to do about servers that run something else than what was applied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -190,6 +177,7 @@ fn names(sight: &Sight, which: impl Fn(&Option<Running>) -> bool) -> Vec<ServerN
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure::Generation;
 
     fn name(text: &str) -> ServerName {
         ServerName::new(text).expect("a valid name")
