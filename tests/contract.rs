@@ -1,6 +1,8 @@
 //! Generated files are current: the JSON Schema and the page of each code. `UPDATE=1 cargo test --test contract`
 //! writes them.
 
+#![expect(clippy::expect_used, reason = "a test's helpers may fail as the test does")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,6 +2,7 @@
 //!
 //! A verb parses, calls one operation and prints. Exit codes are known to `error` alone, streams to `output` alone.
 
+pub mod diagnostics;
 pub mod error;
 pub mod key_file;
 pub mod output;

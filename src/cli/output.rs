@@ -48,8 +48,7 @@ impl Output {
     /// # Errors
     /// Standard output is closed or full.
     pub fn json(&self, document: &impl Serialize) -> Result<(), Failure> {
-        let text = serde_json::to_string_pretty(document)?;
-        self.bytes(format!("{text}\n").as_bytes())
+        self.bytes(json(document)?.as_bytes())
     }
 
     /// Prints an event as one line of JSON (`--format jsonl`).
@@ -57,7 +56,7 @@ impl Output {
     /// # Errors
     /// Standard output is closed or full.
     pub fn json_line(&self, event: &impl Serialize) -> Result<(), Failure> {
-        let text = serde_json::to_string(event)?;
+        let text = safe_json(&serde_json::to_string(event)?);
         self.bytes(format!("{text}\n").as_bytes())
     }
 
@@ -189,6 +188,30 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
+/// One JSON document of several lines, as [`Output::json`] prints it.
+///
+/// # Errors
+/// The document has a map whose keys are no texts.
+pub fn json(document: &impl Serialize) -> Result<String, Failure> {
+    Ok(format!("{}\n", safe_json(&serde_json::to_string_pretty(document)?)))
+}
+
+/// The same JSON with what [`escape`] escapes as `\uXXXX`: it can only stand inside texts.
+fn safe_json(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_unsafe(character) && character != '\n' {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                safe.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            safe.push(character);
+        }
+    }
+    safe
+}
+
 fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -254,6 +277,14 @@ mod tests {
     #[test]
     fn plain_text_is_left_alone() {
         assert!(matches!(escape("Zoë `a\\b` 漢字"), Cow::Borrowed("Zoë `a\\b` 漢字")));
+    }
+
+    #[test]
+    fn json_is_safe_to_print_and_says_the_same() {
+        let text = "a\nb\u{7f}\u{202e}\u{9b}\u{e0041}漢".to_owned();
+        let printed = json(&[&text]).expect("JSON");
+        assert!(printed.chars().all(|c| c == '\n' || !is_unsafe(c)), "{printed}");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&printed).expect("JSON"), [text]);
     }
 
     #[test]

@@ -485,10 +485,13 @@ impl<'t> Walker<'t> {
             Label::Whole => format!("unknown field {shown}in the manifest"),
             label => format!("unknown field {shown}in {label}"),
         };
-        let listed = list_of(known.iter().copied(), "and");
+        let listed = match known.as_slice() {
+            [only] => format!("the only field here is `{only}`"),
+            _ => format!("the fields here are {}", list_of(known.iter().copied(), "and")),
+        };
         let help = match meant {
-            Some(meant) => format!("did you mean `{meant}`? The fields here are {listed}"),
-            None => format!("the fields here are {listed}"),
+            Some(meant) => format!("did you mean `{meant}`? Otherwise {listed}"),
+            None => listed,
         };
         self.report(&unknown_field::CODE, Value { id: key, ..owner }, message, help);
     }
