@@ -250,6 +250,23 @@ impl Failover {
         this
     }
 
+    /// A client that gives back a seat that it holds until then, and its first request.
+    #[must_use]
+    pub fn release(
+        now: Moment,
+        servers: usize,
+        until: Moment,
+        timing: Timing,
+        effects: &mut Vec<Effect>,
+    ) -> Self {
+        let mut this = Self::start(now, servers, timing, &mut Vec::new());
+        this.asks.clear();
+        this.turn = None;
+        this.phase = Phase::Releasing { until: until.min(now + timing.patience) };
+        this.ask_current(now, effects);
+        this
+    }
+
     /// The server that is asked first: the one that answered last.
     #[must_use]
     pub const fn current(&self) -> usize {
@@ -302,7 +319,7 @@ impl Failover {
                     self.failed(now, sent, None, effects);
                 }
             }
-            Input::Release => self.release(now, effects),
+            Input::Release => self.give_back(now, effects),
             Input::Learned(timing) => self.timing = timing,
             Input::Deadline => {}
         }
@@ -404,7 +421,7 @@ impl Failover {
         self.ask_current(now, effects);
     }
 
-    fn release(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+    fn give_back(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         match self.phase {
             Phase::Holding(holding) => {
                 let until = holding.until.min(now + self.timing.patience);

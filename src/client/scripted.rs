@@ -32,8 +32,6 @@ pub(crate) enum Told {
     Answer(u16, Value),
     /// Answers with these bytes.
     Bytes(u16, Vec<u8>),
-    /// Answers after this many milliseconds.
-    Late(u64, u16, Value),
     /// Never answers.
     Silence,
     /// Cuts the connection.
@@ -104,10 +102,6 @@ impl Scripted {
                 let (status, body) = match told {
                     Told::Answer(status, body) => (status, body.to_string().into_bytes()),
                     Told::Bytes(status, body) => (status, body),
-                    Told::Late(ms, status, body) => {
-                        tokio::time::sleep(std::time::Duration::from_millis(ms)).await;
-                        (status, body.to_string().into_bytes())
-                    }
                     Told::Silence => std::future::pending().await,
                     Told::Cut => return Err(io::Error::other("cut")),
                 };
