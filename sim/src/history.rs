@@ -38,18 +38,7 @@ pub enum Event {
         ask: Ask,
     },
     /// The answer to a request arrived.
-    Answered {
-        /// The request's number.
-        request: u64,
-        /// The HTTP status.
-        status: u16,
-        /// The problem's code, where it is one.
-        code: Option<String>,
-        /// The lease, where one was given.
-        lease: Option<Lease>,
-        /// What a server said of itself, where it was asked to. Expectations of a scenario read it; oracles do not.
-        server: Option<Said>,
-    },
+    Answered(Answered),
     /// The connection ended before an answer: the request may have been carried out, or not.
     Lost {
         /// The request's number.
@@ -87,6 +76,25 @@ pub enum Event {
         /// The ids of the leases in the ledger.
         leases: Vec<String>,
     },
+}
+
+/// An answer that arrived at a client.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answered {
+    /// The request's number.
+    pub request: u64,
+    /// The HTTP status.
+    pub status: u16,
+    /// The problem's code, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The lease, where one was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Lease>,
+    /// What a server said of itself, where it was asked to. Expectations of a scenario read it; oracles do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<Said>,
 }
 
 /// What a bundle means.

@@ -8,7 +8,10 @@ compile_error!(
 );
 
 pub mod history;
+pub mod numbers;
+pub mod oracle;
 pub mod record;
+pub mod scenario;
 pub mod seed;
 pub mod trace;
 pub mod world;

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tandem::seam::net::{Listener, Net, Pending, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::history::Event;
+use crate::history::{Answered, Event};
 use crate::record::Recorder;
 use crate::world::tap::Tap;
 
@@ -236,7 +236,7 @@ impl AsyncRead for SimStream {
                 let Some(request) = talk.open.pop_front() else { continue };
                 let (status, code) = (answer.status, answer.code);
                 let (lease, server) = (answer.lease, answer.server);
-                let event = Event::Answered { request, status, code, lease, server };
+                let event = Event::Answered(Answered { request, status, code, lease, server });
                 this.recorder.note(&this.who, event);
             }
         }
@@ -372,7 +372,7 @@ mod tests {
         let answered = entries
             .iter()
             .filter(|entry| {
-                matches!(&entry.event, Event::Answered { status: 503, code: Some(code), .. } if code == "standby")
+                matches!(&entry.event, Event::Answered(Answered { status: 503, code: Some(code), .. }) if code == "standby")
             })
             .count();
         assert_eq!((asked, answered), (2, 2));

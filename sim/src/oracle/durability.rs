@@ -1,0 +1,127 @@
+//! `durability`: an acknowledged lease is known after every crash and restart of either server alone.
+//!
+//! A server must know a lease that it gave or renewed itself, and one that its peer gave before the server read a
+//! heartbeat that says *paired*. It does not claim anything of a server whose disk was swapped for an empty one
+//! since, after a split, nor of a lease whose holder's belief had ended or that was being released.
+
+use crate::history::{Ask, Event};
+use crate::oracle::view::Holding;
+use crate::oracle::{Promise, View, Violation};
+
+pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let mut broken = |at: u64, what: String| {
+        violations.push(Violation::new(Promise::Durability, at, what));
+    };
+    for exchange in &view.exchanges {
+        let Ask::Renew { lease, .. } = exchange.ask else { continue };
+        let Some(reply) = exchange.got(404) else { continue };
+        let Some(holding) = view.holdings.get(lease.as_str()) else { continue };
+        if reply.code == Some("unknown-lease")
+            && holding.is_live(reply.at)
+            && must_know(view, exchange.to, holding, exchange.asked)
+        {
+            let (id, server) = (holding.id, exchange.to);
+            broken(
+                reply.at,
+                format!("`{server}` does not know the lease {id} that its holder has"),
+            );
+        }
+    }
+    for entry in view.entries {
+        let Event::OnDisk { server, leases, .. } = &entry.event else { continue };
+        for holding in view.holdings.values() {
+            // A lease that ends about now may be gone already; one with time left may not.
+            let lives = holding.is_live(entry.at) && holding.released.is_none();
+            if lives
+                && !leases.iter().any(|id| id == holding.id)
+                && must_know(view, server, holding, entry.at)
+            {
+                let id = holding.id;
+                broken(entry.at, format!("the disk of `{server}` does not hold the lease {id}"));
+            }
+        }
+    }
+    violations
+}
+
+/// Whether a server has to know a lease at this time.
+fn must_know(view: &View<'_>, server: &str, holding: &Holding<'_>, at: u64) -> bool {
+    let given = holding.beliefs.iter().find(|(when, _, by)| *by == server && *when <= at);
+    let told = view
+        .heard(server)
+        .find(|(when, active, paired)| *active && *paired && *when >= holding.since && *when <= at);
+    let Some(since) = given.map(|(when, _, _)| *when).or(told.map(|(when, _, _)| when)) else {
+        return false;
+    };
+    let since = since.min(holding.since);
+    let servers: Vec<&String> = view
+        .in_force(since, at)
+        .first()
+        .map(|terms| terms.servers.keys().collect())
+        .unwrap_or_default();
+    let split = matches!(servers.as_slice(), [a, b] if view.was_split([a, b], since, at));
+    let emptied = servers.iter().any(|server| view.was_emptied(server, since, at));
+    !split && !emptied
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::oracle::Promise;
+    use crate::oracle::story::Story;
+
+    const PROMISE: Promise = Promise::Durability;
+
+    #[test]
+    fn a_lease_that_is_known_after_a_crash_is_well() {
+        let mut story = Story::started();
+        story.grant(100, "ana", "lic-a", "L1");
+        story.crash(200, "lic-a");
+        story.start(300, "lic-a", false);
+        story.renew(400, "ana", "lic-a", "L1", 200);
+        story.on_disk(500, "lic-a", &["L1"]);
+        story.check(PROMISE, "");
+    }
+
+    #[test]
+    fn a_lease_that_a_crash_lost_is_seen() {
+        let mut story = Story::started();
+        story.grant(100, "ana", "lic-a", "L1");
+        story.crash(200, "lic-a");
+        story.start(300, "lic-a", false);
+        story.renew(400, "ana", "lic-a", "L1", 404);
+        story.on_disk(500, "lic-a", &[]);
+        story.check(
+            PROMISE,
+            "410ms `lic-a` does not know the lease L1 that its holder has; \
+             500ms the disk of `lic-a` does not hold the lease L1",
+        );
+    }
+
+    #[test]
+    fn a_peer_that_was_paired_after_the_grant_must_know_it() {
+        let mut story = Story::started();
+        story.hear(50, "lic-b", true, true);
+        story.grant(100, "ana", "lic-a", "L1");
+        story.renew(200, "ana", "lic-b", "L1", 404);
+        story.check(PROMISE, "");
+        story.hear(300, "lic-b", true, true);
+        story.renew(400, "ana", "lic-b", "L1", 404);
+        story.check(PROMISE, "410ms `lic-b` does not know the lease L1 that its holder has");
+    }
+
+    #[test]
+    fn an_empty_disk_a_release_and_an_ended_lease_excuse() {
+        let mut story = Story::started();
+        story.grant(100, "ana", "lic-a", "L1");
+        story.crash(200, "lic-a");
+        story.start(300, "lic-a", true);
+        story.renew(400, "ana", "lic-a", "L1", 404);
+        story.grant(500, "bo", "lic-a", "L2");
+        story.release(600, "bo", "lic-a", "L2");
+        story.renew(700, "bo", "lic-a", "L2", 404);
+        story.grant(1_000, "cy", "lic-a", "L3");
+        story.renew(400_000, "cy", "lic-a", "L3", 404);
+        story.check(PROMISE, "");
+    }
+}

@@ -1,0 +1,122 @@
+//! `role-encoding`: no server serves from a license that is not encoded for its role, nor outside a license's dates;
+//! a bundle that must be refused is taken by nobody.
+//!
+//! It sees stage and commit answers, the licenses that tokens name, and the bundles on the disks. It does not claim
+//! that a license which no token names was left unused, nor does it verify a signature: what must be refused is said
+//! by who made it.
+
+use crate::history::{Ask, Event, ServerTerms};
+use crate::oracle::{Promise, View, Violation};
+
+pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let mut broken = |at: u64, what: String| {
+        violations.push(Violation::new(Promise::RoleEncoding, at, what));
+    };
+    let refused = |bundle: &str| {
+        view.terms(bundle).and_then(|terms| terms.refused_for.as_deref().map(str::to_owned))
+    };
+    for exchange in &view.exchanges {
+        let (bundle, done) = match exchange.ask {
+            Ask::Stage { bundle } => (bundle, "staged"),
+            Ask::Commit { bundle, .. } => (bundle, "committed"),
+            _ => continue,
+        };
+        if let (Some(reason), Some(reply)) = (refused(bundle), exchange.got(200)) {
+            broken(
+                reply.at,
+                format!("`{}` {done} a bundle that must be refused: {reason}", exchange.to),
+            );
+        }
+    }
+    for entry in view.entries {
+        if let Event::OnDisk { server, bundle: Some(bundle), .. } = &entry.event
+            && let Some(reason) = refused(bundle)
+        {
+            broken(entry.at, format!("`{server}` holds a bundle that must be refused: {reason}"));
+        }
+    }
+    for exchange in &view.exchanges {
+        let Some((at, lease)) = exchange.given() else { continue };
+        let in_force = view.in_force(exchange.asked, at);
+        let terms: Vec<&ServerTerms> =
+            in_force.iter().filter_map(|terms| terms.servers.get(exchange.to)).collect();
+        if terms.is_empty() {
+            broken(
+                at,
+                format!("`{}` gave a lease and runs no bundle that anybody committed", exchange.to),
+            );
+            continue;
+        }
+        let fits = |id: &String| {
+            terms.iter().flat_map(|terms| &terms.licenses).any(|license| license.id == *id)
+        };
+        if let Some(id) = lease.licenses.iter().find(|id| !fits(id)) {
+            let server = exchange.to;
+            broken(
+                at,
+                format!("`{server}` gave a lease from `{id}`, which is not encoded for its role"),
+            );
+        }
+        let new = matches!(exchange.ask, Ask::Checkout { .. }) && exchange.got(201).is_some();
+        let dated = |at| terms.iter().any(|terms| terms.capacity(&lease.product, at) > 0);
+        if new && !dated(exchange.asked) && !dated(at) {
+            let (server, product) = (exchange.to, &lease.product);
+            broken(
+                at,
+                format!(
+                    "`{server}` gave a seat of `{product}`, of which it has no license in date"
+                ),
+            );
+        }
+    }
+    violations
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::oracle::Promise;
+    use crate::oracle::story::Story;
+
+    const PROMISE: Promise = Promise::RoleEncoding;
+
+    #[test]
+    fn a_refused_forgery_and_ordinary_leases_are_well() {
+        let mut story = Story::started();
+        story.forgery("sha256:bad", "wrong-role");
+        story.stage(100, "lic-a", "sha256:bad", 422);
+        story.grant(200, "ana", "lic-a", "L1");
+        story.check(PROMISE, "");
+    }
+
+    #[test]
+    fn a_server_that_takes_a_forgery_is_seen() {
+        let mut story = Story::started();
+        story.forgery("sha256:bad", "wrong-role");
+        story.stage(100, "lic-b", "sha256:bad", 200);
+        story.check(PROMISE, "110ms `lic-b` staged a bundle that must be refused: wrong-role");
+    }
+
+    #[test]
+    fn a_lease_from_the_other_roles_license_is_seen() {
+        let mut story = Story::started();
+        story.licenses = vec!["designer-a".into()];
+        story.grant(200, "ana", "lic-b", "L1");
+        story.check(
+            PROMISE,
+            "210ms `lic-b` gave a lease from `designer-a`, which is not encoded for its role",
+        );
+    }
+
+    #[test]
+    fn a_seat_after_the_license_ended_is_seen() {
+        let mut story = Story::started();
+        story.grant(900_000, "ana", "lic-a", "L1");
+        story.check(PROMISE, "");
+        story.grant(1_000_000, "bo", "lic-a", "L2");
+        story.check(
+            PROMISE,
+            "1000010ms `lic-a` gave a seat of `designer`, of which it has no license in date",
+        );
+    }
+}

@@ -1,0 +1,226 @@
+//! Made-up histories, for the oracles' own tests: two servers with two seats each, and whatever is told of them.
+
+use tandem::manifest::types::{Mode, Role};
+
+use crate::history::{Answered, Ask, Entry, Event, Fault, Lease, License, ServerTerms, Terms};
+use crate::oracle::Promise;
+
+/// How long an answer takes.
+const TRIP: u64 = 10;
+
+const TTL: u64 = 300_000;
+
+/// When the licenses end.
+const LICENSED_UNTIL: i64 = 1_000_000;
+
+pub(crate) struct Story {
+    entries: Vec<Entry>,
+    requests: u64,
+    /// The licenses that the next leases' tokens name.
+    pub(crate) licenses: Vec<String>,
+}
+
+impl Story {
+    pub(crate) fn started() -> Self {
+        Self::started_as(false)
+    }
+
+    pub(crate) fn started_as(escrow: bool) -> Self {
+        let mut story = Self { entries: Vec::new(), requests: 0, licenses: Vec::new() };
+        for bundle in ["sha256:one", "sha256:two"] {
+            let mode = if escrow { Mode::Escrow } else { Mode::Mirror };
+            story.note(0, "world", Event::Terms(terms(bundle, mode)));
+        }
+        story.commit(0, "lic-a", "sha256:one", 1);
+        story.commit(0, "lic-b", "sha256:one", 1);
+        story
+    }
+
+    fn note(&mut self, at: u64, host: &str, event: Event) {
+        self.entries.push(Entry { at, host: host.into(), event });
+    }
+
+    fn ask(&mut self, at: u64, client: &str, to: &str, ask: Ask) -> u64 {
+        self.requests += 1;
+        let request = self.requests;
+        self.note(at, client, Event::Asked { request, to: to.into(), ask });
+        request
+    }
+
+    fn answer(&mut self, at: u64, client: &str, request: u64, status: u16, code: Option<&str>) {
+        self.give(at, client, request, status, code, None);
+    }
+
+    fn give(
+        &mut self,
+        at: u64,
+        client: &str,
+        request: u64,
+        status: u16,
+        code: Option<&str>,
+        lease: Option<Lease>,
+    ) {
+        let code = code.map(str::to_owned);
+        let answered = Answered { request, status, code, lease, server: None };
+        self.note(at, client, Event::Answered(answered));
+    }
+
+    fn lease(&self, id: &str, server: &str) -> Lease {
+        Lease {
+            id: id.into(),
+            usage: "u".into(),
+            product: "designer".into(),
+            seats: 1,
+            server: server.into(),
+            epoch: 1,
+            ttl_ms: TTL,
+            licenses: self.licenses.clone(),
+        }
+    }
+
+    fn checkout(user: &str) -> Ask {
+        let (product, user) = ("designer".into(), user.into());
+        Ask::Checkout { product, user, host: "ws".into(), usage: None, seats: 1 }
+    }
+
+    pub(crate) fn grant(&mut self, at: u64, user: &str, server: &str, id: &str) {
+        self.grant_late(at, at + TRIP, user, server, id);
+    }
+
+    pub(crate) fn grant_late(
+        &mut self,
+        at: u64,
+        answered: u64,
+        user: &str,
+        server: &str,
+        id: &str,
+    ) {
+        let request = self.ask(at, user, server, Self::checkout(user));
+        self.give(answered, user, request, 201, None, Some(self.lease(id, server)));
+    }
+
+    pub(crate) fn lose_grant(&mut self, at: u64, user: &str, server: &str) {
+        let request = self.ask(at, user, server, Self::checkout(user));
+        self.note(at + TRIP, user, Event::Lost { request });
+    }
+
+    pub(crate) fn refuse(&mut self, at: u64, user: &str, server: &str, status: u16, code: &str) {
+        let request = self.ask(at, user, server, Self::checkout(user));
+        self.answer(at + TRIP, user, request, status, Some(code));
+    }
+
+    pub(crate) fn renew(&mut self, at: u64, user: &str, server: &str, id: &str, status: u16) {
+        let request = self.ask(at, user, server, Ask::Renew { lease: id.into(), usage: None });
+        let lease = (status == 200).then(|| self.lease(id, server));
+        let code = match status {
+            404 => Some("unknown-lease"),
+            503 => Some("standby"),
+            _ => None,
+        };
+        self.give(at + TRIP, user, request, status, code, lease);
+    }
+
+    pub(crate) fn release(&mut self, at: u64, user: &str, server: &str, id: &str) {
+        let request = self.ask(at, user, server, Ask::Release { lease: id.into(), usage: None });
+        self.answer(at + TRIP, user, request, 204, None);
+    }
+
+    pub(crate) fn forgery(&mut self, bundle: &str, reason: &str) {
+        let mut terms = terms(bundle, Mode::Mirror);
+        terms.refused_for = Some(reason.into());
+        self.note(0, "world", Event::Terms(terms));
+    }
+
+    pub(crate) fn stage(&mut self, at: u64, server: &str, bundle: &str, status: u16) {
+        let request = self.ask(at, "reconciler", server, Ask::Stage { bundle: bundle.into() });
+        self.answer(at + TRIP, "reconciler", request, status, None);
+    }
+
+    pub(crate) fn commit(&mut self, at: u64, server: &str, bundle: &str, generation: u64) {
+        let ask = Ask::Commit { bundle: bundle.into(), generation };
+        let request = self.ask(at, "reconciler", server, ask);
+        self.answer(at + TRIP, "reconciler", request, 200, None);
+    }
+
+    pub(crate) fn hear(&mut self, at: u64, server: &str, active: bool, paired: bool) {
+        let from = if server == "lic-a" { "lic-b" } else { "lic-a" };
+        self.note(at, server, Event::Heard { from: from.into(), active, paired });
+    }
+
+    fn fault(&mut self, at: u64, fault: Fault) {
+        self.note(at, "world", Event::Fault(fault));
+    }
+
+    pub(crate) fn crash(&mut self, at: u64, server: &str) {
+        self.fault(at, Fault::Crash { server: server.into() });
+    }
+
+    pub(crate) fn kill(&mut self, at: u64, server: &str) {
+        self.fault(at, Fault::Kill { server: server.into() });
+    }
+
+    pub(crate) fn start(&mut self, at: u64, server: &str, empty: bool) {
+        self.fault(at, Fault::Start { server: server.into(), empty });
+    }
+
+    pub(crate) fn cut(&mut self, at: u64, a: &str, b: &str) {
+        self.fault(at, Fault::Cut { from: a.into(), to: b.into() });
+        self.fault(at, Fault::Cut { from: b.into(), to: a.into() });
+    }
+
+    pub(crate) fn on_disk(&mut self, at: u64, server: &str, leases: &[&str]) {
+        let leases = leases.iter().map(|&id| id.to_owned()).collect();
+        let bundle = Some("sha256:one".to_owned());
+        self.note(
+            at,
+            "world",
+            Event::OnDisk { server: server.into(), generation: 1, bundle, leases },
+        );
+    }
+
+    pub(crate) fn bundle_on_disk(&mut self, at: u64, server: &str, bundle: &str, generation: u64) {
+        let bundle = Some(bundle.to_owned());
+        let leases = Vec::new();
+        self.note(at, "world", Event::OnDisk { server: server.into(), generation, bundle, leases });
+    }
+
+    /// What the oracle of a promise says of this story.
+    pub(crate) fn judged(&self, promise: Promise) -> String {
+        let mut entries = self.entries.clone();
+        entries.sort_by_key(|entry| entry.at);
+        let violations = promise.judge(&entries);
+        assert!(violations.iter().all(|violation| violation.promise == promise));
+        let lines = violations.iter().map(|one| format!("{}ms {}", one.at, one.what));
+        lines.collect::<Vec<_>>().join("; ")
+    }
+
+    pub(crate) fn check(&self, promise: Promise, expected: &str) {
+        assert_eq!(self.judged(promise), expected);
+    }
+}
+
+fn terms(bundle: &str, mode: Mode) -> Terms {
+    let server = |role, id: &str| ServerTerms {
+        role,
+        licenses: vec![License {
+            id: id.into(),
+            product: "designer".into(),
+            seats: 2,
+            from: -1,
+            until: Some(LICENSED_UNTIL),
+        }],
+    };
+    Terms {
+        bundle: bundle.into(),
+        refused_for: None,
+        mode,
+        failover_after: 3_000,
+        heartbeat: 500,
+        alone_after: 6_180,
+        servers: [
+            ("lic-a".into(), server(Role::Primary, "designer-a")),
+            ("lic-b".into(), server(Role::Secondary, "designer-b")),
+        ]
+        .into(),
+    }
+}

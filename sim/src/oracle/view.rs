@@ -1,0 +1,325 @@
+//! A history put in order for the oracles: requests with their answers, what holders believe, who was up, who was
+//! cut off from whom, which bundles may have been in force. Nothing in it judges.
+
+use std::collections::BTreeMap;
+
+use tandem::manifest::types::{Mode, Role};
+
+use crate::history::{Answered, Ask, Entry, Event, Fault, Lease, Terms};
+
+/// A request and what became of it.
+#[derive(Debug)]
+pub(crate) struct Exchange<'a> {
+    pub(crate) client: &'a str,
+    pub(crate) to: &'a str,
+    pub(crate) ask: &'a Ask,
+    pub(crate) asked: u64,
+    /// Absent: unknown.
+    pub(crate) answer: Option<Reply<'a>>,
+}
+
+/// An answer that arrived.
+#[derive(Debug)]
+pub(crate) struct Reply<'a> {
+    pub(crate) at: u64,
+    pub(crate) status: u16,
+    pub(crate) code: Option<&'a str>,
+    pub(crate) lease: Option<&'a Lease>,
+}
+
+impl Exchange<'_> {
+    /// The lease that was given, with the time at which it arrived.
+    pub(crate) fn given(&self) -> Option<(u64, &Lease)> {
+        let reply = self.answer.as_ref().filter(|reply| matches!(reply.status, 200 | 201))?;
+        reply.lease.map(|lease| (reply.at, lease))
+    }
+
+    /// Whether it was answered with this status.
+    pub(crate) fn got(&self, status: u16) -> Option<&Reply<'_>> {
+        self.answer.as_ref().filter(|reply| reply.status == status)
+    }
+}
+
+/// A lease as its holder sees it.
+#[derive(Debug)]
+pub(crate) struct Holding<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) product: &'a str,
+    pub(crate) seats: u32,
+    /// When the first answer with it arrived, and when that was asked for.
+    pub(crate) asked: u64,
+    pub(crate) since: u64,
+    /// From each answer that arrived: from when to when the holder believes in it on its strength, and who gave it.
+    pub(crate) beliefs: Vec<(u64, u64, &'a str)>,
+    /// When its holder asked to end it: from then on it believes in nothing.
+    pub(crate) released: Option<u64>,
+}
+
+impl Holding<'_> {
+    /// Whether its holder believes in it.
+    pub(crate) fn is_live(&self, at: u64) -> bool {
+        self.released.is_none_or(|released| at < released)
+            && self.beliefs.iter().any(|(from, until, _)| (*from..*until).contains(&at))
+    }
+}
+
+/// A bundle that a server was asked to serve.
+#[derive(Debug)]
+struct Commit<'a> {
+    server: &'a str,
+    generation: u64,
+    terms: &'a Terms,
+    asked: u64,
+    /// When it said that it does.
+    done: Option<u64>,
+    refused: bool,
+}
+
+/// A history in order.
+#[derive(Debug)]
+pub(crate) struct View<'a> {
+    pub(crate) entries: &'a [Entry],
+    pub(crate) exchanges: Vec<Exchange<'a>>,
+    pub(crate) holdings: BTreeMap<&'a str, Holding<'a>>,
+    pub(crate) faults: Vec<(u64, &'a Fault)>,
+    terms: BTreeMap<&'a str, &'a Terms>,
+    /// By generation.
+    commits: Vec<Commit<'a>>,
+    pub(crate) end: u64,
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn of(entries: &'a [Entry]) -> Self {
+        let exchanges = exchanges(entries);
+        let mut view = Self {
+            entries,
+            holdings: holdings(&exchanges),
+            exchanges,
+            faults: Vec::new(),
+            terms: BTreeMap::new(),
+            commits: Vec::new(),
+            end: entries.last().map_or(0, |entry| entry.at),
+        };
+        for entry in entries {
+            match &entry.event {
+                Event::Fault(fault) => view.faults.push((entry.at, fault)),
+                Event::Terms(terms) => {
+                    view.terms.insert(&terms.bundle, terms);
+                }
+                _ => {}
+            }
+        }
+        view.commits = commits(&view);
+        view
+    }
+
+    /// What a bundle means.
+    pub(crate) fn terms(&self, bundle: &str) -> Option<&'a Terms> {
+        self.terms.get(bundle).copied()
+    }
+
+    /// Every bundle that may have been in force at some time in between: those asked to be committed before the
+    /// end, but for those that every server had left by the beginning.
+    pub(crate) fn in_force(&self, from: u64, to: u64) -> Vec<&'a Terms> {
+        let left_at = |generation: u64, terms: &Terms| {
+            terms.servers.keys().all(|server| {
+                self.commits.iter().any(|commit| {
+                    commit.generation == generation
+                        && commit.server == server
+                        && commit.done.is_some_and(|at| at <= from)
+                })
+            })
+        };
+        let settled = self.commits.iter().rev().find(|one| left_at(one.generation, one.terms));
+        let settled = settled.map_or(0, |commit| commit.generation);
+        let mut found: Vec<&Terms> = Vec::new();
+        for commit in &self.commits {
+            let known = found.iter().any(|one| one.bundle == commit.terms.bundle);
+            if commit.asked <= to && commit.generation >= settled && !commit.refused && !known {
+                found.push(commit.terms);
+            }
+        }
+        found
+    }
+
+    /// The role that a server had for sure in between; none where a change of roles may fall into it.
+    pub(crate) fn role(&self, server: &str, from: u64, to: u64) -> Option<Role> {
+        let terms = self.in_force(from, to);
+        let mut roles = terms.iter().filter_map(|terms| terms.servers.get(server)).map(|s| s.role);
+        let first = roles.next()?;
+        roles.all(|role| role == first).then_some(first)
+    }
+
+    /// Whether a server's process ran at this time.
+    pub(crate) fn is_up(&self, server: &str, at: u64) -> bool {
+        let mut up = true;
+        for (_, fault) in self.faults.iter().take_while(|(when, _)| *when <= at) {
+            match fault {
+                Fault::Crash { server: of }
+                | Fault::Kill { server: of }
+                | Fault::Stop { server: of }
+                    if of == server =>
+                {
+                    up = false;
+                }
+                Fault::Start { server: of, .. } if of == server => up = true,
+                _ => {}
+            }
+        }
+        up
+    }
+
+    /// When a server last started before this time; 0 for the first start.
+    pub(crate) fn started(&self, server: &str, before: u64) -> u64 {
+        self.faults
+            .iter()
+            .filter(|(when, fault)| {
+                *when <= before && matches!(fault, Fault::Start { server: of, .. } if of == server)
+            })
+            .map(|(when, _)| *when)
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// Whether a server's disk was swapped for an empty one in between.
+    pub(crate) fn was_emptied(&self, server: &str, from: u64, to: u64) -> bool {
+        self.faults.iter().any(|(when, fault)| {
+            (from..=to).contains(when)
+                && matches!(fault, Fault::Start { server: of, empty: true } if of == server)
+        })
+    }
+
+    /// The heartbeats that a server read: when, whether the sender was active, whether it said *paired*.
+    pub(crate) fn heard(&self, server: &str) -> impl Iterator<Item = (u64, bool, bool)> {
+        self.entries.iter().filter(move |entry| entry.host == server).filter_map(|entry| {
+            match &entry.event {
+                Event::Heard { active, paired, .. } => Some((entry.at, *active, *paired)),
+                _ => None,
+            }
+        })
+    }
+
+    /// The times in which the two servers were split: both up, and cut off from each other at least one way, until
+    /// one was down or a heartbeat said *paired* again.
+    pub(crate) fn splits(&self, a: &str, b: &str) -> Vec<(u64, u64)> {
+        let between = |from: &str, to: &str| (from == a && to == b) || (from == b && to == a);
+        let mut marks: Vec<(u64, Option<&Fault>)> =
+            self.faults.iter().map(|(at, fault)| (*at, Some(*fault))).collect();
+        let paired = self.heard(a).chain(self.heard(b)).filter(|(_, _, paired)| *paired);
+        marks.extend(paired.map(|(at, _, _)| (at, None)));
+        marks.sort_by_key(|(at, _)| *at);
+        let mut cut: Vec<(&str, &str)> = Vec::new();
+        let mut open: Option<u64> = None;
+        let mut splits = Vec::new();
+        for (at, mark) in marks {
+            match mark {
+                Some(Fault::Cut { from, to }) if between(from, to) => cut.push((from, to)),
+                Some(Fault::Heal { from, to }) if between(from, to) => {
+                    cut.retain(|link| *link != (from.as_str(), to.as_str()));
+                }
+                _ => {}
+            }
+            let both_up = self.is_up(a, at) && self.is_up(b, at);
+            let ends = !both_up || (mark.is_none() && cut.is_empty());
+            match open {
+                Some(since) if ends => {
+                    splits.push((since, at));
+                    open = None;
+                }
+                None if both_up && !cut.is_empty() => open = Some(at),
+                _ => {}
+            }
+        }
+        splits.extend(open.map(|since| (since, self.end)));
+        splits
+    }
+
+    /// Whether the two servers were split at some time in between.
+    pub(crate) fn was_split(&self, servers: [&str; 2], from: u64, to: u64) -> bool {
+        let [a, b] = servers;
+        self.splits(a, b).into_iter().any(|(since, until)| since <= to && from <= until)
+    }
+
+    /// Whether some bundle in force in between says escrow, so that a split excuses nothing.
+    pub(crate) fn is_escrow(&self, from: u64, to: u64) -> bool {
+        self.in_force(from, to).iter().any(|terms| terms.mode == Mode::Escrow)
+    }
+}
+
+fn commits<'a>(view: &View<'a>) -> Vec<Commit<'a>> {
+    let mut commits: Vec<Commit<'a>> = Vec::new();
+    for exchange in &view.exchanges {
+        let Ask::Commit { bundle, generation } = exchange.ask else { continue };
+        let Some(terms) = view.terms(bundle) else { continue };
+        let answer = exchange.answer.as_ref();
+        commits.push(Commit {
+            server: exchange.to,
+            generation: *generation,
+            terms,
+            asked: exchange.asked,
+            done: answer.filter(|reply| reply.status == 200).map(|reply| reply.at),
+            refused: answer.is_some_and(|reply| reply.status != 200),
+        });
+    }
+    commits.sort_by_key(|commit| commit.generation);
+    commits
+}
+
+fn exchanges(entries: &[Entry]) -> Vec<Exchange<'_>> {
+    let mut places: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut exchanges: Vec<Exchange<'_>> = Vec::new();
+    for entry in entries {
+        match &entry.event {
+            Event::Asked { request, to, ask } => {
+                places.insert(*request, exchanges.len());
+                let (client, asked) = (entry.host.as_str(), entry.at);
+                exchanges.push(Exchange { client, to, ask, asked, answer: None });
+            }
+            Event::Answered(Answered { request, status, code, lease, .. }) => {
+                let place = places.get(request).and_then(|at| exchanges.get_mut(*at));
+                if let Some(exchange) = place {
+                    let (code, lease) = (code.as_deref(), lease.as_ref());
+                    exchange.answer = Some(Reply { at: entry.at, status: *status, code, lease });
+                }
+            }
+            _ => {}
+        }
+    }
+    exchanges
+}
+
+fn holdings<'a>(exchanges: &[Exchange<'a>]) -> BTreeMap<&'a str, Holding<'a>> {
+    let mut holdings: BTreeMap<&str, Holding<'_>> = BTreeMap::new();
+    for exchange in exchanges {
+        let Some(reply) = &exchange.answer else { continue };
+        let Some(lease) = reply.lease.filter(|_| matches!(reply.status, 200 | 201)) else {
+            continue;
+        };
+        let until = exchange.asked.saturating_add(lease.ttl_ms);
+        let holding = holdings.entry(&lease.id).or_insert_with(|| Holding {
+            id: &lease.id,
+            product: &lease.product,
+            seats: 0,
+            asked: exchange.asked,
+            since: reply.at,
+            beliefs: Vec::new(),
+            released: None,
+        });
+        holding.seats = holding.seats.max(lease.seats);
+        // What comes after the belief has ended revives nothing.
+        let lapsed = !holding.beliefs.is_empty()
+            && holding.beliefs.iter().all(|(_, until, _)| *until <= reply.at);
+        if reply.at < until && !lapsed {
+            holding.beliefs.push((reply.at, until, exchange.to));
+        }
+    }
+    for exchange in exchanges {
+        if let Ask::Release { lease, .. } = exchange.ask
+            && let Some(holding) = holdings.get_mut(lease.as_str())
+        {
+            let released = holding.released.map_or(exchange.asked, |at| at.min(exchange.asked));
+            holding.released = Some(released);
+        }
+    }
+    holdings
+}

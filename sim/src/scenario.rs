@@ -1,0 +1,376 @@
+//! Scenarios: what breaks when, and what must hold. YAML that an administrator can read.
+//!
+//! These are the types as they are written; [`Scenario::plan`] makes the list of things to do out of them, for one
+//! manifest. Doc comments here are the descriptions in `schema/scenario.schema.json`.
+
+mod builtin;
+mod expression;
+mod plan;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tandem::measure::Timestamp;
+use tandem::name::{ProductName, UserName};
+
+pub use builtin::{Builtin, builtin};
+pub use expression::{Limit, SpanRange, Time, Timing};
+pub use plan::{Action, Expected, Plan};
+
+/// What breaks when on a simulated pair, and what must hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Scenario {
+    /// The scenario's name: letters, digits and `-`.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9-]*$"))]
+    pub scenario: String,
+    /// What it shows, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// The manifest to simulate, relative to this file. Absent: the built-in example, or `--manifest`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<String>,
+    /// The date at which the run starts. Absent: a day after the latest license was issued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<Timestamp>,
+    /// Who asks for seats.
+    #[serde(default)]
+    pub clients: Clients,
+    /// How long the run lasts before everything is mended. Absent: until the last step or expectation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lasts: Option<Time>,
+    /// What happens, and when.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
+    /// What must hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expect: Vec<Expectation>,
+}
+
+/// Who asks for seats.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Clients {
+    /// How many clients there are, 1 to 1000.
+    #[serde(default = "Clients::count_default")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub count: u32,
+    /// The product that they want. Absent: every product is wanted by some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<ProductName>,
+    /// How long each holds its seat before it gives it back and wants one again (`5m` or `5m..2h`). Absent: to the
+    /// end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<SpanRange>,
+}
+
+impl Clients {
+    const fn count_default() -> u32 {
+        10
+    }
+}
+
+impl Default for Clients {
+    fn default() -> Self {
+        Self { count: Self::count_default(), product: None, hold: None }
+    }
+}
+
+/// One thing that happens: a time and exactly one of the other fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Step {
+    /// When, since the run began.
+    pub at: Time,
+    /// A server loses power: what it has not synced may be lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crash: Option<String>,
+    /// A server's process is killed: what it wrote is still there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kill: Option<String>,
+    /// A server is asked to stop, and does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<String>,
+    /// A server that is down starts again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<String>,
+    /// A server that is down starts again with an empty disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart_empty: Option<String>,
+    /// Two of `primary`, `secondary`, a server's name, `clients` and `reconciler`: what they send each other is
+    /// lost, and connections between them die.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<[String; 2]>,
+    /// From whom, to whom: what the first sends the second is lost; the other direction works.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_one_way: Option<[String; 2]>,
+    /// Ends a cut between two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repair: Option<[String; 2]>,
+    /// A pulled cable: what two send each other waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<[String; 2]>,
+    /// The cable is back: what waited arrives, late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<[String; 2]>,
+    /// The reconciler applies another manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload: Option<Reload>,
+    /// Somebody offers both servers a bundle that no server may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offer: Option<Forgery>,
+    /// The next sync of a server's disk fails, and what it should have written is lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fail_sync: Option<String>,
+    /// A server's disk is full from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fill_disk: Option<String>,
+    /// A server's disk has room again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub empty_disk: Option<String>,
+}
+
+/// What a reload applies: exactly one of the fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Reload {
+    /// Another manifest, relative to this file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<String>,
+    /// The same manifest with one more user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub add_user: Option<UserName>,
+}
+
+/// Why a bundle must be refused.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Forgery {
+    /// Each server is given the license files of the other one's role.
+    WrongRole,
+    /// The secondary's files are given to the primary, with the label of the primary's.
+    Relabelled,
+    /// One character of a license's payload is changed.
+    Tampered,
+    /// The license is signed by a vendor that the manifest does not trust.
+    UnknownVendor,
+    /// The bundle is signed by somebody who is no operator.
+    UnknownOperator,
+}
+
+impl Forgery {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::WrongRole,
+        Self::Relabelled,
+        Self::Tampered,
+        Self::UnknownVendor,
+        Self::UnknownOperator,
+    ];
+
+    /// The word for it in scenarios and histories.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::WrongRole => "wrong-role",
+            Self::Relabelled => "relabelled",
+            Self::Tampered => "tampered",
+            Self::UnknownVendor => "unknown-vendor",
+            Self::UnknownOperator => "unknown-operator",
+        }
+    }
+}
+
+/// Something that must hold: at a time, by a time, or during the whole run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Expectation {
+    /// The servers are as said at this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Time>,
+    /// The servers are as said at some time until this one, and at this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Time>,
+    /// The server that serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<String>,
+    /// The server that stays silent, ready to take over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standby: Option<String>,
+    /// Nobody is without a seat that they are entitled to, where one is free, for longer: `<5s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap: Option<Limit>,
+    /// The promises that are judged. Absent everywhere: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub always: Option<Vec<crate::oracle::Promise>>,
+}
+
+/// Why a scenario cannot be run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScenarioError {
+    /// It is not of a scenario's shape.
+    #[error("{0}")]
+    Shape(String),
+    /// The name is none.
+    #[error("`{0}` is no name for a scenario: letters, digits and `-`")]
+    Name(String),
+    /// A step, counted from 1, does not say exactly one thing.
+    #[error("step {step} must say exactly one thing that happens, not {count}")]
+    Step {
+        /// Which step.
+        step: usize,
+        /// How many things it says.
+        count: usize,
+    },
+    /// An expectation, counted from 1, does not go together.
+    #[error("expectation {expectation}: {problem}")]
+    Expectation {
+        /// Which expectation.
+        expectation: usize,
+        /// What does not go together.
+        problem: &'static str,
+    },
+    /// A word that names no server here.
+    #[error("`{0}` is no server of this manifest: use `primary`, `secondary` or a server's name")]
+    Server(String),
+    /// A word that names no end of a link here.
+    #[error(
+        "`{0}` is nobody on this network: use `primary`, `secondary`, a server's name, `clients` or `reconciler`"
+    )]
+    Party(String),
+    /// A product that the manifest does not have.
+    #[error("the manifest has no product `{0}`")]
+    Product(ProductName),
+    /// A reload that says nothing, or two things.
+    #[error("step {0}: a reload takes exactly one of `manifest` and `addUser`")]
+    Reload(usize),
+    /// The number of clients is out of range.
+    #[error("`clients.count` is 1 to 1000, not {0}")]
+    Clients(u32),
+}
+
+impl Scenario {
+    /// Reads a scenario.
+    ///
+    /// # Errors
+    /// The text is no scenario, or a step or an expectation does not say what it must.
+    pub fn parse(text: &str) -> Result<Self, ScenarioError> {
+        let scenario: Self =
+            serde_yaml::from_str(text).map_err(|error| ScenarioError::Shape(error.to_string()))?;
+        scenario.check()?;
+        Ok(scenario)
+    }
+
+    fn check(&self) -> Result<(), ScenarioError> {
+        let name = &self.scenario;
+        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
+            return Err(ScenarioError::Name(name.clone()));
+        }
+        if !(1..=1000).contains(&self.clients.count) {
+            return Err(ScenarioError::Clients(self.clients.count));
+        }
+        for (at, step) in (1..).zip(&self.steps) {
+            let count = step.count();
+            if count != 1 {
+                return Err(ScenarioError::Step { step: at, count });
+            }
+            if step.reload.as_ref().is_some_and(|reload| {
+                usize::from(reload.manifest.is_some()) + usize::from(reload.add_user.is_some()) != 1
+            }) {
+                return Err(ScenarioError::Reload(at));
+            }
+        }
+        for (expectation, expected) in (1..).zip(&self.expect) {
+            if let Some(problem) = expected.problem() {
+                return Err(ScenarioError::Expectation { expectation, problem });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Step {
+    fn count(&self) -> usize {
+        [
+            self.crash.is_some(),
+            self.kill.is_some(),
+            self.stop.is_some(),
+            self.restart.is_some(),
+            self.restart_empty.is_some(),
+            self.cut.is_some(),
+            self.cut_one_way.is_some(),
+            self.repair.is_some(),
+            self.hold.is_some(),
+            self.release.is_some(),
+            self.reload.is_some(),
+            self.offer.is_some(),
+            self.fail_sync.is_some(),
+            self.fill_disk.is_some(),
+            self.empty_disk.is_some(),
+        ]
+        .into_iter()
+        .filter(|there| *there)
+        .count()
+    }
+}
+
+impl Expectation {
+    fn problem(&self) -> Option<&'static str> {
+        let states = self.active.is_some() || self.standby.is_some();
+        let timed = self.at.is_some() || self.by.is_some();
+        if self.at.is_some() && self.by.is_some() {
+            Some("it takes `at` or `by`, not both")
+        } else if states != timed {
+            Some("`active` and `standby` go with `at` or `by`")
+        } else if !states && self.gap.is_none() && self.always.is_none() {
+            Some("it says nothing")
+        } else if states && (self.gap.is_some() || self.always.is_some()) {
+            Some("`gap` and `always` are entries of their own")
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        Scenario::parse(text).expect_err("it is no scenario").to_string()
+    }
+
+    #[test]
+    fn the_scenario_of_the_manual_reads() {
+        let scenario = Scenario::parse(
+            "scenario: primary-dies-while-full\n\
+             manifest: ../../examples/studio/tandem.yaml\n\
+             clients: {count: 40, product: designer, hold: 5m..2h}\n\
+             steps:\n  - at: 30s\n    crash: lic-a\n  - at: 2m\n    restart: lic-a\n\
+             expect:\n  - at: 35s\n    active: lic-b\n  - by: 140s\n    active: lic-a\n    standby: lic-b\n\
+             \x20 - gap: <5s\n  - always: [one-voice, capacity, durability]\n",
+        )
+        .expect("it reads");
+        assert_eq!((scenario.steps.len(), scenario.expect.len()), (2, 4));
+    }
+
+    #[test]
+    fn a_step_says_exactly_one_thing() {
+        let two = "scenario: x\nsteps:\n  - at: 1s\n    crash: primary\n    kill: primary\n";
+        insta::assert_snapshot!(error(two), @"step 1 must say exactly one thing that happens, not 2");
+        let none = "scenario: x\nsteps:\n  - at: 1s\n";
+        insta::assert_snapshot!(error(none), @"step 1 must say exactly one thing that happens, not 0");
+        assert!(
+            error("scenario: x\nsteps:\n  - at: 1s\n    explode: primary\n").contains("explode")
+        );
+    }
+
+    #[test]
+    fn an_expectation_goes_together() {
+        let text = "scenario: x\nexpect:\n  - active: primary\n";
+        insta::assert_snapshot!(error(text), @"expectation 1: `active` and `standby` go with `at` or `by`");
+        let text = "scenario: x\nexpect:\n  - at: 1s\n    by: 2s\n    active: primary\n";
+        insta::assert_snapshot!(error(text), @"expectation 1: it takes `at` or `by`, not both");
+    }
+}

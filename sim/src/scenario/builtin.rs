@@ -1,0 +1,67 @@
+//! The scenarios that are compiled in and found by name. They use roles and expressions alone, so that they run on
+//! any manifest.
+
+/// A scenario that is compiled in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Builtin {
+    /// Its name, and its file's.
+    pub name: &'static str,
+    /// Its text.
+    pub text: &'static str,
+}
+
+macro_rules! builtins {
+    ($($name:literal),* $(,)?) => {
+        /// All of them, by name.
+        const ALL: &[Builtin] = &[
+            $(Builtin { name: $name, text: include_str!(concat!("../../scenarios/", $name, ".yaml")) }),*
+        ];
+    };
+}
+
+builtins![
+    "failback",
+    "failover",
+    "flapping-primary",
+    "reload-during-failover",
+    "role-encoding",
+    "stale-takeover",
+];
+
+impl Builtin {
+    /// All of them, by name.
+    #[must_use]
+    pub const fn all() -> &'static [Self] {
+        ALL
+    }
+}
+
+/// The scenario of a name.
+#[must_use]
+pub fn builtin(name: &str) -> Option<Builtin> {
+    ALL.iter().find(|builtin| builtin.name == name).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Scenario;
+
+    #[test]
+    fn every_one_reads_is_named_as_its_file_and_says_what_it_shows() {
+        for builtin in ALL {
+            let scenario = Scenario::parse(builtin.text).expect(builtin.name);
+            assert_eq!(scenario.scenario, builtin.name);
+            assert!(scenario.about.is_some(), "{}", builtin.name);
+            assert_eq!(scenario.manifest, None, "{}", builtin.name);
+        }
+    }
+
+    #[test]
+    fn every_file_is_compiled_in() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios");
+        let files = std::fs::read_dir(folder).expect("the folder").count();
+        assert_eq!(files, ALL.len());
+        assert!(ALL.is_sorted_by_key(|builtin| builtin.name));
+    }
+}
