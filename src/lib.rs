@@ -24,6 +24,9 @@ pub mod failover;
 pub mod seam;
 
 #[cfg(feature = "cli")]
+pub mod vendor;
+
+#[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "client")]
 pub mod client;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
 use ssh_key::private::{Ed25519Keypair, KeypairData};
+use ssh_key::public::Ed25519PublicKey;
 use ssh_key::{HashAlg, LineEnding, PrivateKey};
 use zeroize::Zeroizing;
 
@@ -18,9 +19,12 @@ use crate::seam::entropy::Entropy;
 /// No key file is longer; anything longer is another kind of file.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
-/// A secret key with its comment.
+/// A secret Ed25519 key with its comment.
 #[derive(Clone, Debug)]
-pub struct SecretKey(PrivateKey);
+pub struct SecretKey {
+    file: PrivateKey,
+    pair: Ed25519Keypair,
+}
 
 impl SecretKey {
     /// A new key. The comment says whose it is.
@@ -32,8 +36,8 @@ impl SecretKey {
             return Err(Failure::usage("a key's comment must not have control characters"));
         }
         let seed = Zeroizing::new(entropy.bytes32());
-        let pair = KeypairData::Ed25519(Ed25519Keypair::from_seed(&seed));
-        Ok(Self(PrivateKey::new(pair, comment)?))
+        let pair = Ed25519Keypair::from_seed(&seed);
+        Ok(Self { file: PrivateKey::new(KeypairData::Ed25519(pair.clone()), comment)?, pair })
     }
 
     /// Reads a secret key file.
@@ -43,36 +47,41 @@ impl SecretKey {
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let name = quote(&path.display().to_string());
         let text = Zeroizing::new(read_small(path)?);
-        let key = PrivateKey::from_openssh(text.as_bytes())
-            .context(|| format!("{name} is not an OpenSSH private key"))
-            .help(|| "name the secret key file, not the one that ends in `.pub`".to_owned())?;
-        if key.is_encrypted() {
+        // What the decoder says about a file of another kind helps nobody.
+        let file = PrivateKey::from_openssh(text.as_bytes()).map_err(|_| {
+            Failure::new(format!("{name} is not an OpenSSH private key"))
+                .with_help("name the secret key file, not the one that ends in `.pub`")
+        })?;
+        if file.is_encrypted() {
             return Err(Failure::new(format!("{name} needs a passphrase"))
                 .with_help("use a copy without one: `ssh-keygen -p -N '' -f FILE`"));
         }
-        if key.key_data().ed25519().is_none() {
-            let kind = key.algorithm();
-            return Err(Failure::new(format!("{name} is a {kind} key, not an Ed25519 key"))
-                .with_help("make one with `tandem key generate` or `ssh-keygen -t ed25519`"));
+        match file.key_data().ed25519().cloned() {
+            Some(pair) => Ok(Self { file, pair }),
+            None => {
+                let kind = file.algorithm();
+                Err(Failure::new(format!("{name} is a {kind} key, not an Ed25519 key"))
+                    .with_help("make one with `tandem key generate` or `ssh-keygen -t ed25519`"))
+            }
         }
-        Ok(Self(key))
     }
 
     /// The public key.
     #[must_use]
     pub fn public(&self) -> OpenPublicKey {
-        OpenPublicKey(self.0.public_key().clone())
+        OpenPublicKey(self.file.public_key().clone())
     }
 
-    /// The key that signs licenses.
-    ///
-    /// # Errors
-    /// It is not an Ed25519 key.
-    pub fn signing_key(&self) -> Result<SigningKey, Failure> {
-        match self.0.key_data().ed25519() {
-            Some(pair) => Ok(SigningKey::from_bytes(&pair.private.to_bytes())),
-            None => Err(Failure::new("the key is not an Ed25519 key")),
-        }
+    /// The key that signs.
+    #[must_use]
+    pub fn signing_key(&self) -> SigningKey {
+        SigningKey::from_bytes(&self.pair.private.to_bytes())
+    }
+
+    /// The public key as `trust.vendors` has it.
+    #[must_use]
+    pub fn key(&self) -> PublicKey {
+        PublicKey(self.pair.public.0)
     }
 
     /// The text of its file.
@@ -80,20 +89,20 @@ impl SecretKey {
     /// # Errors
     /// The key cannot be encoded.
     pub fn to_text(&self) -> Result<Zeroizing<String>, Failure> {
-        Ok(self.0.to_openssh(LineEnding::LF)?)
+        Ok(self.file.to_openssh(LineEnding::LF)?)
     }
 
-    /// Writes the key to `path` and its public key to the same name with `.pub`; returns the latter's path.
+    /// Writes the key to `path` and the line that others get to the same name with `.pub`; returns the latter's path.
     ///
     /// # Errors
     /// Either file is there already, or cannot be written.
-    pub fn write_pair(&self, path: &Path) -> Result<PathBuf, Failure> {
+    pub fn write_pair(&self, path: &Path, public: &str) -> Result<PathBuf, Failure> {
         let public_path = public_path(path);
         if let Some(there) = [path, &public_path].into_iter().find(|path| path.exists()) {
             return Err(already_there(there));
         }
         write_new(path, self.to_text()?.as_bytes(), Access::Owner)?;
-        write_new(&public_path, format!("{}\n", self.public().line()?).as_bytes(), Access::All)?;
+        write_new(&public_path, format!("{public}\n").as_bytes(), Access::All)?;
         Ok(public_path)
     }
 }
@@ -103,22 +112,20 @@ impl SecretKey {
 pub struct OpenPublicKey(ssh_key::PublicKey);
 
 impl OpenPublicKey {
-    /// Reads a key file, be it secret or public.
+    /// Reads a key file, be it secret, public, or a vendor's public one (`ed25519:BASE64`).
     ///
     /// # Errors
     /// The file cannot be read or is neither.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let text = Zeroizing::new(read_small(path)?);
         // An encrypted secret key shows its public key all the same.
-        let key = PrivateKey::from_openssh(text.as_bytes())
-            .map(|key| key.public_key().clone())
-            .or_else(|_| ssh_key::PublicKey::from_openssh(text.trim()));
-        key.map(Self).context(|| {
-            format!(
-                "{} is neither a secret nor a public OpenSSH key",
-                quote(&path.display().to_string())
-            )
-        })
+        match PrivateKey::from_openssh(text.as_bytes()) {
+            Ok(key) => Ok(Self(key.public_key().clone())),
+            Err(_) => text.parse().map_err(|_| {
+                let name = quote(&path.display().to_string());
+                Failure::new(format!("{name} is neither a secret nor a public key"))
+            }),
+        }
     }
 
     /// The key as `authorized_keys` and `trust.operators` have it.
@@ -145,6 +152,20 @@ impl OpenPublicKey {
     #[must_use]
     pub fn key(&self) -> Option<PublicKey> {
         self.0.key_data().ed25519().map(|key| PublicKey(key.0))
+    }
+}
+
+impl std::str::FromStr for OpenPublicKey {
+    type Err = ssh_key::Error;
+
+    fn from_str(text: &str) -> Result<Self, ssh_key::Error> {
+        match text.trim().parse::<PublicKey>() {
+            Ok(key) => {
+                let data = ssh_key::public::KeyData::Ed25519(Ed25519PublicKey(key.0));
+                Ok(Self(ssh_key::PublicKey::new(data, "")))
+            }
+            Err(_) => ssh_key::PublicKey::from_openssh(text.trim()).map(Self),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ pub mod diagnostics;
 pub mod error;
 pub mod key_file;
 pub mod output;
+mod starter;
 mod verb;
 
 use std::process::ExitCode;

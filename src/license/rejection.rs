@@ -184,6 +184,38 @@ pub enum Rejection {
 }
 
 impl Rejection {
+    /// A word for the kind of rejection, for programs.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } => "too-large",
+            Self::NoBlock => "no-license",
+            Self::WrongLabel { .. } => "wrong-label",
+            Self::DamagedBoundary { .. }
+            | Self::NotBegun { .. }
+            | Self::NotEnded { .. }
+            | Self::LabelsDiffer { .. }
+            | Self::Header { .. }
+            | Self::NotBase64 { .. }
+            | Self::TooShort { .. } => "damaged-armor",
+            Self::NotJson(JsonError::DuplicateKey { .. }) => "duplicate-field",
+            Self::NotJson(JsonError::Null) => "null-field",
+            Self::NotJson(_) | Self::NotAnObject => "damaged-payload",
+            Self::UnknownField { .. } => "unknown-field",
+            Self::MissingField { .. } => "missing-field",
+            Self::InvalidField { .. } | Self::EndsBeforeItBegins { .. } => "invalid-field",
+            Self::RolesDisagree { .. } => "roles-disagree",
+            Self::InvalidVendorKey { .. } => "invalid-vendor-key",
+            Self::BadSignature { .. } => "bad-signature",
+            Self::WrongRole { .. } => "wrong-role",
+            Self::UnknownVendor { .. } => "unknown-vendor",
+            Self::Expired { .. } => "expired",
+            Self::OtherServer { .. } => "other-server",
+            Self::ModeNotAllowed { .. } => "mode-not-allowed",
+            Self::NoTwin { .. } => "no-twin",
+        }
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn help(&self) -> String {

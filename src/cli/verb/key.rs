@@ -45,8 +45,9 @@ impl Args {
             What::Generate { out, comment } => {
                 let comment = comment.unwrap_or_else(login);
                 let key = SecretKey::generate(&*cx.world.entropy, &comment)?;
-                let public = key.write_pair(&out)?;
-                cx.output.line(escape(&key.public().line()?))?;
+                let line = key.public().line()?;
+                let public = key.write_pair(&out, &line)?;
+                cx.output.line(escape(&line))?;
                 cx.output.note(format_args!(
                     "wrote {} and {}: add the line above to `trust.operators`",
                     quote(&out.display().to_string()),
@@ -66,7 +67,7 @@ impl Args {
 }
 
 /// The user's login, as far as the environment tells.
-pub(super) fn login() -> String {
+pub(crate) fn login() -> String {
     let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     set("USER").or_else(|| set("USERNAME")).unwrap_or_else(|| "operator".to_owned())
 }

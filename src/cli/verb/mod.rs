@@ -4,23 +4,39 @@
 //! help texts) and `pub(crate) fn run(self, cx: &Context) -> Result<Exit, Failure>`, then three lines here: the
 //! `mod`, the variant with its one-line help, and the arm in `run`. Its tests are `tests/cli/NAME.rs`.
 
-mod key;
+mod init;
+pub(super) mod key;
+mod license;
+mod vendor;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde::de::DeserializeOwned;
 
 use super::Context;
 use super::error::{Exit, Failure};
+use crate::measure::{Timestamp, TimestampError};
 
 /// What `tandem` is asked to do.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Verb {
+    /// Write a repository to start from: a manifest, licenses, keys and a CI job.
+    Init(init::Args),
     /// Make and show the SSH keys that operators sign with.
     Key(key::Args),
+    /// Read and check license files.
+    License(license::Args),
+    /// Make a vendor's key and issue license files.
+    Vendor(vendor::Args),
 }
 
 impl Verb {
     /// Does it.
     pub(crate) fn run(self, cx: &Context) -> Result<Exit, Failure> {
         match self {
+            Self::Init(args) => args.run(cx),
             Self::Key(args) => args.run(cx),
+            Self::License(args) => args.run(cx),
+            Self::Vendor(args) => args.run(cx),
         }
     }
 }
@@ -33,4 +49,18 @@ pub(crate) enum Format {
     Human,
     /// One JSON document with a `schema` version.
     Json,
+}
+
+/// Reads an argument that is one of a few words, the words that the type has in JSON.
+fn word<T, const N: usize>(words: [&'static str; N]) -> impl TypedValueParser<Value = T>
+where
+    T: DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words)
+        .try_map(|word| serde_json::from_value::<T>(serde_json::Value::String(word)))
+}
+
+/// Reads a time, or a date as its first moment in UTC.
+fn moment(text: &str) -> Result<Timestamp, TimestampError> {
+    text.parse().or_else(|_| format!("{text}T00:00:00Z").parse())
 }
