@@ -1,45 +1,24 @@
 //! What operators sign: statements, their signatures, and who may make them (formats.md, "Statement").
 //!
-//! A statement is bytes first: what is verified is exactly what is stored and forwarded. Private keys come in from
-//! the shells; nothing here opens a file or asks the time.
+//! A statement is bytes first: what is verified is exactly what is stored and forwarded. Private keys stay with the
+//! shells, which implement [`Signs`]; nothing here opens a file, asks the time or draws a nonce.
 
-use serde::{Deserialize, Serialize};
+mod apply;
+mod chain;
+mod key;
+mod operator;
+mod request;
+mod signed;
+mod sshsig;
+mod stage;
 
-/// A statement's bytes with an operator's signature over them, not yet believed.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SignedStatement {
-    /// The statement: RFC 8785 JSON, in base64 where it is written as JSON.
-    #[serde(with = "base64_bytes")]
-    pub statement: Vec<u8>,
-    /// The signature: SSHSIG, armored.
-    pub signature: String,
-}
-
-impl std::fmt::Debug for SignedStatement {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let statement = String::from_utf8_lossy(&self.statement);
-        f.debug_struct("SignedStatement").field("statement", &statement).finish_non_exhaustive()
-    }
-}
-
-/// Bytes as base64 text.
-mod base64_bytes {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
-    use serde::Deserialize as _;
-
-    pub(super) fn serialize<S: serde::Serializer>(
-        bytes: &[u8],
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&STANDARD.encode(bytes))
-    }
-
-    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Vec<u8>, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        STANDARD.decode(text.as_bytes()).map_err(serde::de::Error::custom)
-    }
-}
+pub use apply::{ApplyStatement, Source};
+pub use chain::{ChainError, Link, verify_chain};
+pub use key::{Keyring, MemoryKey, OperatorKey, OperatorKeyError, SignError, Signs};
+pub use operator::{OperatorStatement, Order};
+pub use request::{
+    REQUEST_AGE_MAX, Request, RequestError, SignedRequest, sign_request, verify_request,
+};
+pub use signed::{SIGNATURE_BYTES_MAX, STATEMENT_BYTES_MAX, SignedStatement, StatementError};
+pub use sshsig::{Namespace, assemble, signed_data};
+pub use stage::{Accepted, StageError, judge_apply, judge_operator};
