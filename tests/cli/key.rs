@@ -46,17 +46,32 @@ fn both_halves_show_the_same_key() {
     dir.tandem("key generate --out k --comment ana").done();
     let shown = dir.tandem("key show k").done();
     assert_eq!(dir.tandem("key show k.pub").done(), shown);
-    insta::assert_snapshot!(masked(&shown), @"");
+    insta::assert_snapshot!(masked(&shown), @r"
+    public key:  ssh-ed25519 BASE64 ana
+    fingerprint: SHA256:HASH
+    key:         ed25519:KEY
+    ");
     let json = dir.tandem("key show k.pub --format json").done();
-    insta::assert_snapshot!(masked(&json), @"");
+    insta::assert_snapshot!(masked(&json), @r#"
+    {
+      "schema": 1,
+      "publicKey": "ssh-ed25519 BASE64 ana",
+      "fingerprint": "SHA256:HASH",
+      "key": "ed25519:KEY",
+      "comment": "ana"
+    }
+    "#);
 }
 
 #[test]
 fn what_is_no_key_is_refused() {
     let dir = Dir::new();
     dir.write("k", "hello\n");
-    insta::assert_snapshot!(dir.tandem("key show k").failed(1), @"");
-    insta::assert_snapshot!(dir.tandem("key show none").failed(1), @"");
+    insta::assert_snapshot!(dir.tandem("key show k").failed(1), @"error: `k` is neither a secret nor a public key");
+    insta::assert_snapshot!(dir.tandem("key show none").failed(1), @r"
+    error: `none` could not be read
+      caused by: No such file or directory (os error 2)
+    ");
     dir.write("k", &"a".repeat(100_000));
     insta::assert_snapshot!(dir.tandem("key show k").failed(1), @"error: `k` is too large to be a key file");
 }

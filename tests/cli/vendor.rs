@@ -33,7 +33,48 @@ fn a_license_says_what_was_ordered() {
     ));
     insta::assert_snapshot!(issued.done(), @"issued secondary license for 10 seats of `designer`: d.alf");
     let shown = dir.tandem("license inspect d.alf --format json");
-    insta::assert_snapshot!(masked(&shown.stdout), @"");
+    insta::assert_snapshot!(masked(&shown.stdout), @r#"
+    {
+      "schema": 1,
+      "ok": true,
+      "files": [
+        {
+          "file": "d.alf",
+          "licenses": [
+            {
+              "label": "secondary",
+              "ok": true,
+              "license": {
+                "id": "L-7",
+                "product": "designer",
+                "seats": 10,
+                "role": "secondary",
+                "vendor": "ed25519:KEY",
+                "issued": "TIME",
+                "notBefore": "TIME",
+                "expires": "TIME",
+                "server": "ed25519:KEY",
+                "pair": "P-1",
+                "modes": [
+                  "mirror"
+                ],
+                "standalone": "3d",
+                "maxBorrow": "7d",
+                "share": [
+                  "user",
+                  "address"
+                ],
+                "entitlements": [
+                  "cam",
+                  "pcb"
+                ]
+              }
+            }
+          ]
+        }
+      ]
+    }
+    "#);
     assert_eq!(shown.code, Some(0));
 }
 
@@ -41,7 +82,10 @@ fn a_license_says_what_was_ordered() {
 fn both_files_of_a_purchase_are_twins() {
     let dir = vendor();
     let issued = dir.tandem(&format!("{ISSUE} --both licenses --id L-1"));
-    insta::assert_snapshot!(issued.done(), @"");
+    insta::assert_snapshot!(issued.done(), @r"
+    issued primary license for 10 seats of `designer`: licenses/designer.primary.alf
+    issued secondary license for 10 seats of `designer`: licenses/designer.secondary.alf
+    ");
     dir.tandem("license verify licenses/designer.primary.alf licenses/designer.secondary.alf --vendor v.pub").done();
     let of = |role: &str| {
         let shown = dir
@@ -62,7 +106,10 @@ fn a_license_file_is_replaced_only_by_force() {
     let dir = vendor();
     dir.write("lic/designer.secondary.alf", "precious");
     let stderr = dir.tandem(&format!("{ISSUE} --both lic")).failed(1);
-    insta::assert_snapshot!(stderr, @"");
+    insta::assert_snapshot!(stderr, @r"
+    error: `lic/designer.secondary.alf` is there already
+    help: replace it with `--force`, or name another file
+    ");
     assert!(!dir.has("lic/designer.primary.alf"), "one half alone is of no use");
     dir.tandem(&format!("{ISSUE} --both lic --force")).done();
     dir.tandem("license verify lic/designer.primary.alf lic/designer.secondary.alf").done();
@@ -105,5 +152,8 @@ fn what_every_server_would_refuse_is_not_issued() {
 fn a_public_key_cannot_sign() {
     let dir = vendor();
     let words = "vendor issue --key v.pub --product designer --seats 10 --role primary --out x.alf";
-    insta::assert_snapshot!(dir.tandem(words).failed(1), @"");
+    insta::assert_snapshot!(dir.tandem(words).failed(1), @r"
+    error: `v.pub` is not an OpenSSH private key
+    help: name the secret key file, not the one that ends in `.pub`
+    ");
 }
