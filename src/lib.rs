@@ -17,6 +17,9 @@ pub mod bundle;
 pub mod entitlement;
 pub mod statement;
 
+pub mod ledger;
+pub mod pair;
+
 pub mod api;
 pub mod failover;
 

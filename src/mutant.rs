@@ -31,6 +31,22 @@ macro_rules! mutants {
 mutants! {
     /// A license's role is not part of what its vendor signs, and the label is not held against the payload.
     RoleNotInSignature = "role-not-in-signature",
+    /// A secondary that hears its primary serves all the same.
+    SecondaryIgnoresHeartbeats = "secondary-ignores-heartbeats",
+    /// A client is answered before its record is durable anywhere.
+    AckBeforeSync = "ack-before-sync",
+    /// A paired primary answers before its secondary has the record.
+    AckBeforePeer = "ack-before-peer",
+    /// A primary that lost its secondary grants at once, without waiting until that knows.
+    AloneAtOnce = "alone-at-once",
+    /// A server that may not know every lease grants all the same.
+    NoGrace = "no-grace",
+    /// A secondary counts itself in step though the primary says that it is not.
+    InStepByOwnView = "in-step-by-own-view",
+    /// The ledger of a secondary that has served is overwritten, not merged.
+    CatchUpOverwrites = "catch-up-overwrites",
+    /// An active server that was paused wakes up and keeps serving.
+    WakesServing = "wakes-serving",
 }
 
 impl Mutant {

@@ -11,8 +11,6 @@ pub mod history;
 pub mod numbers;
 pub mod oracle;
 pub mod record;
-pub mod report;
-pub mod run;
 pub mod scenario;
 pub mod seed;
 pub mod trace;

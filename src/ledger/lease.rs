@@ -52,6 +52,23 @@ pub struct Lease {
     pub forced: Option<String>,
 }
 
+impl End {
+    /// Whether this end holds against a copy of the lease in the other server's ledger.
+    ///
+    /// What a holder or an operator ended stays ended. A lease that only ran out here lives on where its holder was
+    /// heard in a time of service that this server did not know of: the two were split, and the holder had moved.
+    #[must_use]
+    pub fn holds_against(&self, lease: &Lease) -> bool {
+        match self.reason {
+            EndReason::Released | EndReason::Cancelled => true,
+            EndReason::Expired | EndReason::Revoked => {
+                let same_server = lease.heard.0 % 2 == self.epoch.0 % 2;
+                lease.heard <= if same_server { self.epoch } else { self.knew }
+            }
+        }
+    }
+}
+
 impl Lease {
     /// The seats that are held: the greatest of the live uses.
     #[must_use]
@@ -99,6 +116,8 @@ pub struct End {
     pub reason: EndReason,
     /// The epoch in which it ended.
     pub epoch: Epoch,
+    /// The latest epoch of the other server that the one who ended it knew: a holder heard later lives on.
+    pub knew: Epoch,
     /// When it ended, by the wall clock of the server that ended it.
     pub at: Timestamp,
 }
@@ -137,10 +156,38 @@ pub enum Record {
 pub struct Contents {
     /// The last record it contains.
     pub position: Position,
+    /// The latest epoch of the other server whose service it covers.
+    pub knew: Epoch,
     /// The live leases, by id.
     pub leases: Vec<Lease>,
     /// The ended uses that are remembered, by use.
     pub ends: Vec<End>,
     /// The nonces that were taken.
     pub nonces: Vec<(String, Timestamp)>,
+}
+
+impl Contents {
+    /// What is stored after a record: the model that every store keeps to.
+    pub fn apply(&mut self, position: Position, record: &Record) {
+        self.position = position;
+        let ended = match record {
+            Record::Lease { lease, ended } => {
+                self.leases.retain(|known| known.id != lease.id);
+                self.leases.push((**lease).clone());
+                ended.as_slice()
+            }
+            Record::Ended { lease, ended } => {
+                self.leases.retain(|known| known.id != *lease);
+                ended.as_slice()
+            }
+            Record::Nonce { nonce, expires } => {
+                self.nonces.push((nonce.clone(), *expires));
+                &[]
+            }
+        };
+        for end in ended {
+            self.ends.retain(|known| known.use_id != end.use_id);
+            self.ends.push(end.clone());
+        }
+    }
 }

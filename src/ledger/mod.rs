@@ -1,5 +1,426 @@
-//! The ledger: who holds which seats, as a state machine. It knows leases and time, nothing of the pair.
+//! The ledger: who holds which seats, as a state machine. It knows leases, entitlements and time; of the pair it
+//! knows only that records have a position.
+//!
+//! Every change is a [`Record`]: made here, applied here, and given out to be made durable and sent to the other
+//! server, which applies the same. Times are this server's own: a lease read from a disk or taken from the other
+//! server lives a full ttl from now, so that none ends before its holder stops believing in it.
 
+mod checkout;
+mod drain;
 mod lease;
+mod merge;
+mod request;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 pub use lease::{Contents, End, EndReason, Lease, Position, Record, Use};
+pub use request::{Checkout, No, Token};
+
+use crate::bundle::Config;
+use crate::entitlement::{Requester, Use as Usage};
+use crate::license::SharePart;
+use crate::manifest::types::Role;
+use crate::measure::{Epoch, Moment, Now, Seats, Span, Timestamp};
+use crate::name::{HostName, LeaseId, ProductName, ServerName, UseId, UserName};
+
+/// Under what the ledger decides: the bundle that runs, who this server is, and the time.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// The compiled bundle.
+    pub config: &'a Config,
+    /// This server's name.
+    pub me: &'a ServerName,
+    /// This server's role: only licenses encoded for it count.
+    pub role: Role,
+    /// The time.
+    pub now: Now,
+}
+
+impl Terms<'_> {
+    /// The seats of a product that this server's valid licenses offer now.
+    #[must_use]
+    pub fn capacity(&self, product: &ProductName) -> Seats {
+        self.config.capacity(product, self.role, self.now.wall)
+    }
+}
+
+/// Who holds which seats.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    position: Position,
+    knew: Epoch,
+    leases: BTreeMap<LeaseId, Entry>,
+    by_use: BTreeMap<UseId, LeaseId>,
+    by_seat: BTreeMap<SeatKey, LeaseId>,
+    usage: BTreeMap<ProductName, Usage>,
+    // Seats of leases that no assignment matches any more: they count until their time has run out.
+    revoked: BTreeMap<ProductName, Seats>,
+    running_out: BTreeSet<(Moment, LeaseId)>,
+    ends: BTreeMap<UseId, (End, Moment)>,
+    forgetting: BTreeSet<(Moment, UseId)>,
+    nonces: BTreeMap<String, Timestamp>,
+}
+
+/// A live lease and what this server makes of it.
+#[derive(Clone, Debug)]
+struct Entry {
+    lease: Lease,
+    until: Moment,
+    charge: Charge,
+}
+
+/// What a lease is charged to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Charge {
+    /// The assignment at this place in `assign`.
+    Assignment(usize),
+    /// None any more, and why: the lease may not be renewed.
+    Revoked(String),
+}
+
+/// What makes two checkouts one seat: the parts that the license's `share` names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct SeatKey {
+    product: ProductName,
+    user: Option<UserName>,
+    host: Option<HostName>,
+    address: Option<IpAddr>,
+}
+
+/// A live lease as the pair shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseView<'a> {
+    /// The lease.
+    pub lease: &'a Lease,
+    /// How long it still lives here without renewal.
+    pub remaining: Span,
+    /// Why it will not be renewed, where it will not.
+    pub revoked: Option<&'a str>,
+}
+
+impl Ledger {
+    /// The ledger with these contents. Each lease lives a full ttl from now.
+    #[must_use]
+    pub fn load(contents: Contents, terms: Option<&Terms<'_>>, now: Now) -> Self {
+        let mut ledger =
+            Self { position: contents.position, knew: contents.knew, ..Self::default() };
+        let kept = terms.map_or(Span::ZERO, |terms| ends_kept(terms.config));
+        for end in contents.ends {
+            ledger.remember(end, now.moment + kept);
+        }
+        ledger.nonces.extend(contents.nonces);
+        for lease in contents.leases {
+            let until = now.moment + lease.ttl.with_drift();
+            ledger.insert(Entry { lease, until, charge: Charge::Revoked(String::new()) }, None);
+        }
+        if let Some(terms) = terms {
+            ledger.recharge(terms);
+        }
+        ledger
+    }
+
+    /// Everything that is durable of it.
+    #[must_use]
+    pub fn contents(&self) -> Contents {
+        Contents {
+            position: self.position,
+            knew: self.knew,
+            leases: self.leases.values().map(|entry| entry.lease.clone()).collect(),
+            ends: self.ends.values().map(|(end, _)| end.clone()).collect(),
+            nonces: self.nonces.iter().map(|(nonce, at)| (nonce.clone(), *at)).collect(),
+        }
+    }
+
+    /// The last record it contains.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Begins a time of service: records are numbered anew, and what is known of the other server stands still.
+    pub fn begin(&mut self, epoch: Epoch) {
+        if self.position.epoch.0 % 2 != epoch.0 % 2 {
+            self.knew = self.knew.max(self.position.epoch);
+        }
+        self.position = Position { epoch, seq: 0 };
+    }
+
+    /// The live leases, by id.
+    pub fn leases(&self, now: Moment) -> impl Iterator<Item = LeaseView<'_>> {
+        self.leases.values().map(move |entry| entry.view(now))
+    }
+
+    /// A live lease.
+    #[must_use]
+    pub fn lease(&self, id: &LeaseId, now: Moment) -> Option<LeaseView<'_>> {
+        self.leases.get(id).map(|entry| entry.view(now))
+    }
+
+    /// The seats of a product that are held, those of revoked leases included.
+    #[must_use]
+    pub fn live(&self, product: &ProductName) -> Seats {
+        let charged = self.usage.get(product).map(Usage::live).unwrap_or_default();
+        charged + self.revoked.get(product).copied().unwrap_or_default()
+    }
+
+    /// What is used of a product's assignments.
+    #[must_use]
+    pub fn usage(&self, product: &ProductName) -> Option<&Usage> {
+        self.usage.get(product)
+    }
+
+    /// When the next lease runs out.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Moment> {
+        self.running_out.first().map(|(moment, _)| *moment)
+    }
+
+    /// Whether an operator's nonce was taken before.
+    #[must_use]
+    pub fn nonce_taken(&self, nonce: &str) -> bool {
+        self.nonces.contains_key(nonce)
+    }
+
+    /// Takes an operator's nonce.
+    pub fn take_nonce(&mut self, nonce: String, expires: Timestamp, terms: &Terms<'_>) -> Record {
+        self.emit(Record::Nonce { nonce, expires }, None, terms)
+    }
+
+    /// Applies a record that the active server made. Its leases live a full ttl from now.
+    pub fn apply(&mut self, position: Position, record: Record, terms: &Terms<'_>) {
+        self.position = position;
+        self.change(record, None, terms);
+    }
+
+    /// Extends a lease whose holder the active server heard.
+    pub fn extend(&mut self, id: &LeaseId, now: Moment) {
+        let heard = self.position.epoch;
+        self.give_time(id, now, heard, None);
+    }
+
+    /// Gives every lease a full ttl from now: none ends before its holder stops believing in it.
+    pub fn extend_all(&mut self, now: Moment) {
+        self.running_out.clear();
+        for (id, entry) in &mut self.leases {
+            entry.until = now + entry.lease.ttl.with_drift();
+            self.running_out.insert((entry.until, id.clone()));
+        }
+    }
+
+    /// What need not be remembered any longer: ended uses past their time, nonces of expired statements.
+    pub fn forget(&mut self, now: Now) -> (Vec<UseId>, Vec<String>) {
+        let mut uses = Vec::new();
+        while let Some((moment, use_id)) = self.forgetting.first().cloned() {
+            if moment > now.moment {
+                break;
+            }
+            self.forgetting.remove(&(moment, use_id.clone()));
+            self.ends.remove(&use_id);
+            uses.push(use_id);
+        }
+        let old = |expires: &Timestamp| now.wall.since(*expires) > NONCE_KEPT;
+        let nonces: Vec<String> =
+            self.nonces.iter().filter(|(_, at)| old(at)).map(|(nonce, _)| nonce.clone()).collect();
+        self.nonces.retain(|_, expires| !old(expires));
+        (uses, nonces)
+    }
+
+    /// How many ended uses and nonces are remembered.
+    #[must_use]
+    pub fn remembered(&self) -> usize {
+        self.ends.len() + self.nonces.len()
+    }
+
+    /// Gives a lease a full ttl from now, by the clock rules of the pair.
+    fn give_time(&mut self, id: &LeaseId, now: Moment, heard: Epoch, ttl: Option<Span>) {
+        if let Some(entry) = self.leases.get_mut(id) {
+            self.running_out.remove(&(entry.until, id.clone()));
+            entry.lease.ttl = ttl.unwrap_or(entry.lease.ttl);
+            entry.lease.heard = entry.lease.heard.max(heard);
+            entry.until = now + entry.lease.ttl.with_drift();
+            self.running_out.insert((entry.until, id.clone()));
+        }
+    }
+
+    /// Makes the next record: numbers it and applies it.
+    fn emit(&mut self, record: Record, until: Option<Moment>, terms: &Terms<'_>) -> Record {
+        self.position.seq += 1;
+        self.change(record.clone(), until, terms);
+        record
+    }
+
+    /// Applies a record; the lease in it lives until the moment given, or a full ttl from now.
+    fn change(&mut self, record: Record, until: Option<Moment>, terms: &Terms<'_>) {
+        let forget = terms.now.moment + ends_kept(terms.config);
+        match record {
+            Record::Lease { lease, ended } => {
+                let until = until.unwrap_or(terms.now.moment + lease.ttl.with_drift());
+                for end in ended {
+                    self.remember(end, forget);
+                }
+                self.remove(&lease.id);
+                let charge = match &lease.forced {
+                    Some(reason) => Charge::Revoked(reason.clone()),
+                    None => Charge::Assignment(lease.assignment as usize),
+                };
+                self.insert(Entry { lease: *lease, until, charge }, Some(terms));
+            }
+            Record::Ended { lease, ended } => {
+                self.remove(&lease);
+                for end in ended {
+                    self.remember(end, forget);
+                }
+            }
+            Record::Nonce { nonce, expires } => {
+                self.nonces.insert(nonce, expires);
+            }
+        }
+    }
+
+    fn remember(&mut self, end: End, forget: Moment) {
+        let use_id = end.use_id.clone();
+        if let Some((_, before)) = self.ends.insert(use_id.clone(), (end, forget)) {
+            self.forgetting.remove(&(before, use_id.clone()));
+        }
+        self.forgetting.insert((forget, use_id));
+    }
+
+    fn insert(&mut self, mut entry: Entry, terms: Option<&Terms<'_>>) {
+        let lease = &entry.lease;
+        for use_id in lease.uses.keys() {
+            self.by_use.insert(use_id.clone(), lease.id.clone());
+        }
+        self.running_out.insert((entry.until, lease.id.clone()));
+        if let Some(terms) = terms {
+            if let Some(key) = terms.seat_key(lease) {
+                self.by_seat.insert(key, lease.id.clone());
+            }
+            let known = terms.config.products.get(&lease.product);
+            let assignments = known.map_or(0, |product| product.policy.assignments().len());
+            if matches!(entry.charge, Charge::Assignment(index) if index >= assignments) {
+                // A record of another bundle than ours: it is charged anew when ours changes.
+                entry.charge = Charge::Revoked("its assignment is not in this bundle".to_owned());
+            }
+            self.charge(&entry);
+        }
+        self.leases.insert(entry.lease.id.clone(), entry);
+    }
+
+    fn remove(&mut self, id: &LeaseId) -> Option<Entry> {
+        let entry = self.leases.remove(id)?;
+        for use_id in entry.lease.uses.keys() {
+            if self.by_use.get(use_id) == Some(id) {
+                self.by_use.remove(use_id);
+            }
+        }
+        self.running_out.remove(&(entry.until, id.clone()));
+        // The key depends on the bundle; the entry may stand under the key of an earlier one until the next recharge.
+        let keys = SeatKey::candidates(&entry.lease);
+        for key in keys {
+            if self.by_seat.get(&key) == Some(id) {
+                self.by_seat.remove(&key);
+            }
+        }
+        self.discharge(&entry);
+        Some(entry)
+    }
+
+    fn charge(&mut self, entry: &Entry) {
+        let lease = &entry.lease;
+        match entry.charge {
+            Charge::Assignment(index) => {
+                let usage = self.usage.entry(lease.product.clone()).or_default();
+                usage.charge(index, &lease.user, lease.address, lease.seats());
+            }
+            Charge::Revoked(_) => {
+                let seats = self.revoked.entry(lease.product.clone()).or_default();
+                *seats = *seats + lease.seats();
+            }
+        }
+    }
+
+    fn discharge(&mut self, entry: &Entry) {
+        let lease = &entry.lease;
+        match entry.charge {
+            Charge::Assignment(index) => {
+                if let Some(usage) = self.usage.get_mut(&lease.product) {
+                    usage.discharge(index, &lease.user, lease.address, lease.seats());
+                }
+            }
+            Charge::Revoked(_) => {
+                if let Some(seats) = self.revoked.get_mut(&lease.product) {
+                    *seats = seats.less(lease.seats());
+                }
+            }
+        }
+    }
+}
+
+/// How long a nonce is kept after its statement expired: longer than clocks differ.
+const NONCE_KEPT: Span = Span::from_secs(3600);
+
+/// How long the ends of leases are remembered: twice the longest ttl (pair.md, rule 3).
+fn ends_kept(config: &Config) -> Span {
+    config.ttl_max().times(2).with_drift()
+}
+
+impl Entry {
+    fn view(&self, now: Moment) -> LeaseView<'_> {
+        LeaseView {
+            lease: &self.lease,
+            remaining: self.until.since(now),
+            revoked: match &self.charge {
+                Charge::Revoked(reason) => Some(reason),
+                Charge::Assignment(_) => None,
+            },
+        }
+    }
+}
+
+impl Lease {
+    /// Who is charged for it.
+    fn requester(&self) -> Requester<'_> {
+        Requester { user: &self.user, host: &self.host, address: self.address }
+    }
+}
+
+impl Terms<'_> {
+    /// What makes a lease one seat with another checkout, where anything does.
+    fn seat_key(&self, lease: &Lease) -> Option<SeatKey> {
+        let share = &self.config.products.get(&lease.product)?.share;
+        SeatKey::new(share, &lease.product, &lease.user, &lease.host, lease.address)
+    }
+}
+
+impl SeatKey {
+    fn new(
+        share: &[SharePart],
+        product: &ProductName,
+        user: &UserName,
+        host: &HostName,
+        address: IpAddr,
+    ) -> Option<Self> {
+        if share.contains(&SharePart::Use) {
+            return None;
+        }
+        Some(Self {
+            product: product.clone(),
+            user: share.contains(&SharePart::User).then(|| user.clone()),
+            host: share.contains(&SharePart::Host).then(|| host.clone()),
+            address: share.contains(&SharePart::Address).then_some(address),
+        })
+    }
+
+    /// Every key under which a lease can stand: `share` names some of three parts.
+    fn candidates(lease: &Lease) -> Vec<Self> {
+        (1_u8..8)
+            .map(|parts| Self {
+                product: lease.product.clone(),
+                user: (parts & 1 != 0).then(|| lease.user.clone()),
+                host: (parts & 2 != 0).then(|| lease.host.clone()),
+                address: (parts & 4 != 0).then_some(lease.address),
+            })
+            .collect()
+    }
+}

@@ -181,8 +181,14 @@ impl Redundancy {
     /// How long the primary waits, after it lost its secondary, before it goes on alone (pair.md, rule 2).
     #[must_use]
     pub fn alone_after(&self) -> Span {
+        self.alone_after_least().with_drift()
+    }
+
+    /// The same without the allowance for drifting clocks: how long the secondary can count on it.
+    #[must_use]
+    pub fn alone_after_least(&self) -> Span {
         let least = self.failover_after + self.heartbeat.times(2);
-        self.failover_after.times(2).max(least).with_drift()
+        self.failover_after.times(2).max(least)
     }
 }
 

@@ -1,11 +1,9 @@
 //! Commands of clients and operators, and what the pair answers.
 
-use std::net::IpAddr;
-
 use crate::bundle::Config;
-use crate::ledger::Lease;
+use crate::ledger::{Checkout, Lease, Token};
 use crate::measure::{Epoch, Generation, Seats, Span, Timestamp};
-use crate::name::{BundleHash, HostName, LeaseId, ProductName, ServerName, UseId, UserName};
+use crate::name::{BundleHash, HostName, LeaseId, ServerName, UseId, UserName};
 use crate::statement::SignedStatement;
 
 /// What somebody asks of the pair. The shell has already proved signatures and tokens.
@@ -37,46 +35,6 @@ pub enum Command {
     },
 }
 
-/// A request for seats.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Checkout {
-    /// The product.
-    pub product: ProductName,
-    /// Who asks.
-    pub user: UserName,
-    /// On which computer.
-    pub host: HostName,
-    /// From which address, as the server sees it.
-    pub address: IpAddr,
-    /// The client's id of this use.
-    pub use_id: UseId,
-    /// How many seats.
-    pub seats: Seats,
-    /// The id that a new lease gets: fresh randomness from the shell.
-    pub fresh: LeaseId,
-}
-
-/// What a verified lease token says (formats.md, "Lease token").
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Token {
-    /// The lease.
-    pub lease: LeaseId,
-    /// The use it was given for.
-    pub use_id: UseId,
-    /// The product.
-    pub product: ProductName,
-    /// Who holds the lease.
-    pub user: UserName,
-    /// On which computer.
-    pub host: HostName,
-    /// The seats of the use.
-    pub seats: Seats,
-    /// When the token was made, by wall time.
-    pub issued: Timestamp,
-    /// The address that presents it now.
-    pub address: IpAddr,
-}
-
 /// A nonce of an operator's statement: taken once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nonce {
@@ -91,8 +49,8 @@ pub struct Nonce {
 pub struct Commit {
     /// The compiled bundle.
     pub config: Config,
-    /// What the operator signed.
-    pub statement: SignedStatement,
+    /// What operators signed since the bundle that runs, oldest first; the last is about this bundle.
+    pub statements: Vec<SignedStatement>,
     /// The bundle's number.
     pub generation: Generation,
     /// The generation that this server must run for the commit to be taken.
@@ -183,4 +141,25 @@ pub enum Refusal {
         /// Why.
         reason: String,
     },
+}
+
+impl Refusal {
+    /// The problem code of formats.md.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unconfigured => "unconfigured",
+            Self::Recovering => "recovering",
+            Self::Standby => "standby",
+            Self::Grace { .. } => "grace",
+            Self::UnknownProduct => "unknown-product",
+            Self::UnknownLease => "unknown-lease",
+            Self::UseTaken | Self::NonceTaken | Self::FenceRefused { .. } => "invalid-request",
+            Self::Denied => "denied",
+            Self::NotEntitled => "not-entitled",
+            Self::NoSeatFree { .. } => "no-seat-free",
+            Self::Revoked { .. } => "revoked",
+            Self::GenerationConflict => "generation-conflict",
+        }
+    }
 }

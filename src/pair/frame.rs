@@ -69,13 +69,17 @@ pub enum Frame {
     HandOver,
     /// The secondary's whole ledger, given on a [`Frame::HandOver`]: it has stopped serving.
     HandedOver {
-        /// The ledger.
+        /// A part of the ledger.
         contents: Box<Contents>,
+        /// Whether more parts follow.
+        more: bool,
     },
     /// The active server's whole ledger: replaces the receiver's.
     CatchUp {
-        /// The ledger.
+        /// A part of the ledger.
         contents: Box<Contents>,
+        /// Whether more parts follow.
+        more: bool,
     },
     /// The ledger of a [`Frame::CatchUp`] is durable at the sender.
     CaughtUp {

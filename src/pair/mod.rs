@@ -4,137 +4,356 @@
 //! next deadline. `server/driver.rs` and the simulation drive the same code. The promises and the protocol are in
 //! docs/concepts/pair.md; rules named here by number are its rules.
 
+mod active;
 mod command;
+mod config;
 mod frame;
+mod heal;
+mod io;
+mod phase;
+mod standby;
+mod status;
+mod timer;
 
-pub use command::{Checkout, Command, Commit, Held, Nonce, Refusal, Reply, Token};
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+pub use command::{Command, Commit, Held, Nonce, Refusal, Reply};
 pub use frame::{Frame, Heartbeat, Hello, State};
+pub use io::{Committed, Durable, Effect, Event, Facts, Input, Standing, Ticket, Write, WriteId};
+pub use status::{PairStatus, PeerStatus, ProductStatus};
 
-use crate::ledger::{Contents, Record};
-use crate::manifest::types::Role;
-use crate::measure::{Epoch, Generation, Timestamp};
-use crate::name::BundleHash;
-use crate::statement::SignedStatement;
+use phase::{Link, Next, Peering, Phase, Waiting};
 
-/// Names a command until it is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(pub u64);
+use crate::bundle::{BundleError, Config};
+pub use crate::ledger::{Checkout, Token};
+use crate::ledger::{Ledger, Terms};
+use crate::manifest::types::{Redundancy, Role, Server};
+use crate::measure::{Epoch, Generation, Moment, Now, Span, Timestamp};
+use crate::name::{LeaseId, PublicKey, ServerName};
+use crate::statement::{Keyring, SignedStatement};
 
-/// The number of a write: writes are made durable in the order of their numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WriteId(pub u64);
-
-/// What the pair is told. Each variant is something that has already happened.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// A connection to the peer is up and the peer has proved its identity. It replaces any connection before.
-    Connected,
-    /// The connection to the peer is gone.
-    Disconnected,
-    /// A frame came from the peer.
-    Frame(Box<Frame>),
-    /// Somebody asks for something.
-    Command(Ticket, Box<Command>),
-    /// Every write up to this one is durable.
-    Persisted(WriteId),
-    /// The deadline has come.
-    Deadline,
-    /// This server is asked to stop.
-    Stop,
+/// One server of a pair.
+#[derive(Debug)]
+pub struct Pair {
+    me: ServerName,
+    trust: Keyring,
+    facts: Facts,
+    committed: Option<Committed>,
+    config: Option<Arc<Config>>,
+    ledger: Ledger,
+    phase: Phase,
+    link: Option<Link>,
+    /// Counts connections: what was begun on an earlier one is void.
+    link_count: u64,
+    /// The last write that was ordered.
+    written: WriteId,
+    /// The last write that is known to be durable.
+    durable: WriteId,
+    next: VecDeque<(WriteId, Next)>,
+    waiting: VecDeque<Waiting>,
+    /// The last record of this epoch that the peer has made durable.
+    durable_at_peer: u64,
+    /// A bundle that is being made durable: no other is taken meanwhile.
+    committing: bool,
+    last_beat: Moment,
+    wall_written: Timestamp,
+    renewed: BTreeSet<LeaseId>,
+    now: Now,
 }
 
-/// What the pair wants done. Each variant is an order, carried out in the order given.
-#[derive(Clone, Debug)]
-pub enum Effect {
-    /// Make this durable, after everything ordered before.
-    Persist(WriteId, Vec<Write>),
-    /// Send a frame to the peer.
-    Send(Box<Frame>),
-    /// Close the connection to the peer.
-    Disconnect,
-    /// Answer a command.
-    Reply(Ticket, Box<Reply>),
-    /// Tell whoever listens.
-    Event(Event),
-    /// Drop all memory, open the disk again and start anew: this server does not know what it missed.
-    Restart {
-        /// Why.
-        reason: &'static str,
+/// Why a server cannot start with what its disk holds.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The bundle on the disk is not one.
+    #[error("the bundle on the disk cannot be read: {0}")]
+    Bundle(#[from] BundleError),
+    /// The bundle on the disk is about other servers.
+    #[error("the bundle on the disk has no server `{name}`: start it with the name that it had")]
+    Renamed {
+        /// The name that this server was started with.
+        name: ServerName,
     },
 }
 
-/// One part of a durable change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Write {
-    /// Facts about the pair: replaces those written before.
-    Facts(Facts),
-    /// A bundle starts, with what was signed about it. The statement is kept for good, the bundle until the next.
-    Commit(Box<Committed>),
-    /// A record of the ledger.
-    Record(crate::ledger::Position, Record),
-    /// The whole ledger is replaced.
-    Ledger(Box<Contents>),
+impl Pair {
+    /// A server that starts with what its disk holds. `trust` are the keys it was given beside its bundle's.
+    ///
+    /// # Errors
+    /// What the disk holds is not of this server.
+    pub fn new(
+        now: Now,
+        me: ServerName,
+        trust: Keyring,
+        durable: Durable,
+        accept_clock: bool,
+    ) -> Result<Self, StartError> {
+        let mut facts = durable.facts;
+        facts.wall = if accept_clock { now.wall } else { facts.wall.max(now.wall) };
+        let now = Now { wall: facts.wall, ..now };
+        let config = match &durable.committed {
+            Some(committed) => Some(Arc::new(config::compile(&committed.bundle)?)),
+            None => None,
+        };
+        let phase = match &config {
+            None => Phase::Unconfigured,
+            Some(config) => {
+                let role = config.role_of(&me).ok_or(StartError::Renamed { name: me.clone() })?;
+                Phase::begin(role, &config.redundancy, now.moment)
+            }
+        };
+        let terms = config.as_deref().and_then(|config| terms(config, &me, now));
+        let ledger = Ledger::load(durable.ledger, terms.as_ref(), now);
+        Ok(Self {
+            me,
+            trust,
+            facts,
+            committed: durable.committed,
+            config,
+            ledger,
+            phase,
+            link: None,
+            link_count: 0,
+            written: WriteId(0),
+            durable: WriteId(0),
+            next: VecDeque::new(),
+            waiting: VecDeque::new(),
+            durable_at_peer: 0,
+            committing: false,
+            last_beat: now.moment,
+            wall_written: now.wall,
+            renewed: BTreeSet::new(),
+            now,
+        })
+    }
+
+    /// Takes in what has happened, and gives out what is to be done, in order.
+    pub fn handle(&mut self, now: Now, input: Input, out: &mut Vec<Effect>) {
+        if matches!(self.phase, Phase::Stopped) {
+            return;
+        }
+        self.tell_time(now);
+        if self.notice_pause(out) {
+            return;
+        }
+        match input {
+            Input::Connected => self.on_connected(out),
+            Input::Disconnected => self.on_disconnected(out),
+            Input::Frame(frame) => self.on_frame(*frame, out),
+            Input::Command(ticket, command) => self.on_command(ticket, *command, out),
+            Input::Persisted(write) => self.on_persisted(write, out),
+            Input::Deadline => self.on_deadline(out),
+            Input::Stop => self.on_stop(out),
+        }
+        self.release_waiting(out);
+    }
+
+    /// What this server is configured to be, and what it does.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        Standing { role: self.role(), state: self.phase.state() }
+    }
+
+    /// Whether it does what it is for: it serves, or it is a standby in step with the active server.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        match &self.phase {
+            Phase::Active(_) => true,
+            Phase::Standby(standby) => standby.in_step,
+            _ => false,
+        }
+    }
+
+    /// The compiled bundle that runs.
+    #[must_use]
+    pub fn config(&self) -> Option<&Arc<Config>> {
+        self.config.as_ref()
+    }
+
+    /// The number of the bundle that runs; 0 for none.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.committed.as_ref().map(|committed| committed.generation).unwrap_or_default()
+    }
+
+    /// The bundle that runs, with every statement that ever was.
+    #[must_use]
+    pub fn committed(&self) -> Option<&Committed> {
+        self.committed.as_ref()
+    }
+
+    /// Every statement that operators signed, oldest first.
+    #[must_use]
+    pub fn statements(&self) -> &[SignedStatement] {
+        self.committed.as_ref().map_or(&[], |committed| &committed.statements)
+    }
+
+    /// The keys that this server was given beside its bundle's operators.
+    #[must_use]
+    pub fn trust(&self) -> &Keyring {
+        &self.trust
+    }
+
+    /// The durable facts.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// The ledger, to read.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The other server of the bundle.
+    #[must_use]
+    pub fn peer(&self) -> Option<&Server> {
+        self.config.as_ref().and_then(|config| config.peer_of(&self.me))
+    }
+
+    /// Keeps the identity key that the peer proved, where the manifest pins none and none was kept before.
+    pub fn learn_peer_key(&mut self, key: PublicKey, out: &mut Vec<Effect>) {
+        if self.facts.peer_key != Some(key) {
+            self.facts.peer_key = Some(key);
+            self.persist(vec![Write::Facts(self.facts.clone())], out);
+        }
+    }
+
+    fn role(&self) -> Option<Role> {
+        self.config.as_ref().and_then(|config| config.role_of(&self.me))
+    }
+
+    fn redundancy(&self) -> Redundancy {
+        self.config.as_ref().map(|config| config.redundancy.clone()).unwrap_or_default()
+    }
+
+    /// The next epoch of this server's own: odd ones are the primary's.
+    fn next_epoch(&self) -> Epoch {
+        let next = self.facts.epoch.0 + 1;
+        let own = match self.role() {
+            Some(Role::Secondary) => 0,
+            _ => 1,
+        };
+        Epoch(if next % 2 == own { next } else { next + 1 })
+    }
+
+    fn tell_time(&mut self, now: Now) {
+        self.facts.wall = self.facts.wall.max(now.wall);
+        self.now = Now { moment: now.moment.max(self.now.moment), wall: self.facts.wall };
+    }
+
+    /// Orders a write; whatever depends on it waits for its number.
+    fn persist(&mut self, writes: Vec<Write>, out: &mut Vec<Effect>) -> WriteId {
+        self.written = WriteId(self.written.0 + 1);
+        out.push(Effect::Persist(self.written, writes));
+        self.written
+    }
+
+    /// Orders a write and says what follows once it is durable.
+    fn persist_then(&mut self, writes: Vec<Write>, next: Next, out: &mut Vec<Effect>) {
+        let write = self.persist(writes, out);
+        self.next.push_back((write, next));
+    }
+
+    fn send(&mut self, frame: Frame, out: &mut Vec<Effect>) {
+        if let Some(link) = &mut self.link {
+            link.count_sent(self.now.moment);
+            out.push(Effect::Send(Box::new(frame)));
+        }
+    }
+
+    fn disconnect(&mut self, out: &mut Vec<Effect>) {
+        if self.link.take().is_some() {
+            self.link_count += 1;
+            out.push(Effect::Disconnect);
+        }
+    }
+
+    fn on_persisted(&mut self, write: WriteId, out: &mut Vec<Effect>) {
+        self.durable = self.durable.max(write);
+        // Of several words about what is durable the last says it all.
+        let mut tell = None;
+        while self.next.front().is_some_and(|(write, _)| *write <= self.durable) {
+            let Some((_, next)) = self.next.pop_front() else { break };
+            match next {
+                Next::TellDurable { link, position } => tell = Some((link, position)),
+                next => self.follow(next, out),
+            }
+        }
+        if let Some((link, position)) = tell
+            && link == self.link_count
+        {
+            self.send(Frame::Durable { position }, out);
+        }
+    }
+
+    fn follow(&mut self, next: Next, out: &mut Vec<Effect>) {
+        match next {
+            Next::TellDurable { .. } => {}
+            Next::TellCaughtUp { link, position } => self.tell_caught_up(link, position, out),
+            Next::Serve { epoch, grace, alone } => self.serve(epoch, grace, alone, out),
+            Next::Alone { epoch } => self.be_alone(epoch, out),
+            Next::Pair { link } => self.be_paired(link, out),
+            Next::Install { ticket, commit } => self.install(ticket, *commit, out),
+        }
+    }
+
+    fn on_stop(&mut self, out: &mut Vec<Effect>) {
+        self.refuse_waiting(&Refusal::Recovering, out);
+        self.send(Frame::Goodbye, out);
+        self.event("stopped", serde_json::Map::new(), out);
+        self.phase = Phase::Stopped;
+    }
+
+    /// Drops everything: what is known is only what the disk holds (rules 6 and 11).
+    fn restart(&mut self, reason: &'static str, out: &mut Vec<Effect>) {
+        self.refuse_waiting(&Refusal::Recovering, out);
+        self.disconnect(out);
+        out.push(Effect::Restart { reason });
+        self.phase = Phase::Stopped;
+    }
+
+    fn event(
+        &self,
+        kind: &'static str,
+        details: serde_json::Map<String, serde_json::Value>,
+        out: &mut Vec<Effect>,
+    ) {
+        out.push(Effect::Event(Event { kind, details }));
+    }
+
+    /// Tells that the state changed.
+    fn tell_state(&self, out: &mut Vec<Effect>) {
+        let mut details = serde_json::Map::new();
+        details.insert("role".into(), self.role().map_or("none", Role::as_str).into());
+        details.insert("state".into(), self.phase.state().as_str().into());
+        details.insert("epoch".into(), self.facts.epoch.0.into());
+        details.insert("paired".into(), self.is_paired().into());
+        self.event("state", details, out);
+    }
+
+    /// Whether the two servers count on each other now.
+    fn is_paired(&self) -> bool {
+        match &self.phase {
+            Phase::Active(active) => matches!(active.peering, Peering::Paired),
+            Phase::Standby(standby) => standby.in_step,
+            _ => false,
+        }
+    }
+
+    /// How long this server, where it does not know every lease, grants nothing (rule 4).
+    fn grace_span(&self) -> Span {
+        let own = self.config.as_ref().map(|config| config.ttl_max()).unwrap_or_default();
+        let longest = self.committed.as_ref().map(|c| c.ttl_longest).unwrap_or_default();
+        own.max(longest).with_drift()
+    }
 }
 
-/// The durable facts about the pair, beside ledger and bundle.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Facts {
-    /// The latest epoch that this server made or learned of.
-    pub epoch: Epoch,
-    /// Whether the primary counts on its secondary for every grant.
-    pub paired: bool,
-    /// Whether this server has served since it was last in step.
-    pub served: bool,
-    /// Whether this server was ever in step with its peer.
-    pub met: bool,
-    /// The latest wall time seen: license dates hold against a clock set back.
-    pub wall: Timestamp,
-    /// The identity key that the peer proved, where the manifest pins none.
-    pub peer_key: Option<crate::name::PublicKey>,
-}
-
-/// A bundle that was committed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Committed {
-    /// The bundle's number.
-    pub generation: Generation,
-    /// The bundle's hash.
-    pub hash: BundleHash,
-    /// The bundle's canonical bytes.
-    pub bundle: std::sync::Arc<[u8]>,
-    /// What the operator signed: the last of the statements.
-    pub statements: Vec<SignedStatement>,
-    /// When it was committed here, by wall time.
-    pub at: Timestamp,
-    /// The longest ttl of any bundle whose leases may still live.
-    pub ttl_longest: crate::measure::Span,
-}
-
-/// What a disk holds of a pair: the shell loads it and begins with it.
-#[derive(Clone, Debug, Default)]
-pub struct Durable {
-    /// The facts.
-    pub facts: Facts,
-    /// The bundle that runs, with every statement that ever was, oldest first.
-    pub committed: Option<Committed>,
-    /// The ledger.
-    pub ledger: Contents,
-}
-
-/// Something that happened, for whoever listens: `/v1/events`, the event log, the oracles.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// What kind of thing, for example `state` or `granted`.
-    pub kind: &'static str,
-    /// Its particulars, as a JSON object.
-    pub details: serde_json::Map<String, serde_json::Value>,
-}
-
-/// What a server is now, in short.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// What it is configured to be.
-    pub role: Option<Role>,
-    /// What it does.
-    pub state: State,
+/// Under what the ledger of `me` decides; `None` where the bundle has no such server.
+fn terms<'a>(config: &'a Config, me: &'a ServerName, now: Now) -> Option<Terms<'a>> {
+    config.role_of(me).map(|role| Terms { config, me, role, now })
 }

@@ -1,0 +1,351 @@
+//! What clients do with leases: check out, renew, release, adopt; and what time does: leases run out.
+//!
+//! The caller has judged whether this server may grant at all (pair.md, rules 2 to 4); here only seats decide.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Charge, Checkout, End, EndReason, Entry, Lease, Ledger, No, Record, SeatKey, Terms, Token, Use,
+};
+use crate::bundle::Product;
+use crate::entitlement::{self, Requester, Verdict};
+use crate::measure::{Epoch, Seats};
+use crate::name::{LeaseId, UseId};
+
+/// What a checkout or a renewal came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// The lease.
+    pub lease: LeaseId,
+    /// Whether it began now.
+    pub is_new: bool,
+    /// The record to make durable; none where nothing changed.
+    pub record: Option<Record>,
+}
+
+impl Ledger {
+    /// Gives seats: the lease that is held already, or a new one.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn checkout(&mut self, request: &Checkout, terms: &Terms<'_>) -> Result<Granted, No> {
+        let product = terms.config.products.get(&request.product).ok_or(No::UnknownProduct)?;
+        if self.ends.contains_key(&request.use_id) {
+            return Err(No::UnknownLease);
+        }
+        if let Some(id) = self.by_use.get(&request.use_id).cloned() {
+            return self.repeat(&id, request, terms);
+        }
+        let who = request.requester();
+        if product.policy.is_denied(&who) {
+            return Err(No::Denied);
+        }
+        let key = SeatKey::new(
+            &product.share,
+            &request.product,
+            &request.user,
+            &request.host,
+            request.address,
+        );
+        let held = key.and_then(|key| self.by_seat.get(&key)).and_then(|id| self.leases.get(id));
+        match held {
+            Some(entry) if matches!(entry.charge, Charge::Assignment(_)) => {
+                let entry = entry.clone();
+                self.join(entry, request, product, terms)
+            }
+            _ => self.grant(request, product, terms),
+        }
+    }
+
+    /// The same checkout again: the lease as it is, with its time.
+    fn repeat(
+        &mut self,
+        id: &LeaseId,
+        request: &Checkout,
+        terms: &Terms<'_>,
+    ) -> Result<Granted, No> {
+        let entry = self.leases.get(id).ok_or(No::UnknownLease)?;
+        let known = entry.lease.uses.get(&request.use_id).ok_or(No::UnknownLease)?;
+        if entry.lease.product != request.product
+            || known.user != request.user
+            || known.host != request.host
+        {
+            return Err(No::UseTaken);
+        }
+        self.refuse_revoked(id)?;
+        self.refuse_over_grant(request, terms)?;
+        self.renew_now(id, terms);
+        Ok(Granted { lease: id.clone(), is_new: false, record: None })
+    }
+
+    /// One more use of a held lease: needs room only for more seats than the lease has.
+    fn join(
+        &mut self,
+        entry: Entry,
+        request: &Checkout,
+        product: &Product,
+        terms: &Terms<'_>,
+    ) -> Result<Granted, No> {
+        self.refuse_over_grant(request, terms)?;
+        let mut lease = entry.lease.clone();
+        if request.seats > lease.seats() {
+            // The whole lease is charged where there is room for all of it; else everything stays as it was.
+            self.discharge(&entry);
+            let room = self.judge(&lease.requester(), request.seats, product, terms);
+            self.charge(&entry);
+            lease.assignment = room?;
+        }
+        lease.uses.insert(request.use_id.clone(), request.as_use());
+        lease.ttl = product.ttl;
+        lease.heard = self.position.epoch;
+        let id = lease.id.clone();
+        let record = Record::Lease { lease: Box::new(lease), ended: Vec::new() };
+        let record = self.emit(record, None, terms);
+        Ok(Granted { lease: id, is_new: false, record: Some(record) })
+    }
+
+    fn grant(
+        &mut self,
+        request: &Checkout,
+        product: &Product,
+        terms: &Terms<'_>,
+    ) -> Result<Granted, No> {
+        let assignment = self.judge(&request.requester(), request.seats, product, terms)?;
+        let mut granted = self.position;
+        granted.seq += 1;
+        let lease = Lease {
+            id: request.fresh.clone(),
+            product: product.name.clone(),
+            user: request.user.clone(),
+            host: request.host.clone(),
+            address: request.address,
+            uses: BTreeMap::from([(request.use_id.clone(), request.as_use())]),
+            assignment,
+            server: terms.me.clone(),
+            granted_at: terms.now.wall,
+            granted,
+            heard: self.position.epoch,
+            ttl: product.ttl,
+            forced: None,
+        };
+        let record = Record::Lease { lease: Box::new(lease), ended: Vec::new() };
+        let record = self.emit(record, None, terms);
+        Ok(Granted { lease: request.fresh.clone(), is_new: true, record: Some(record) })
+    }
+
+    /// The assignment that is charged for seats, by the rules of product.md, "Seats".
+    fn judge(
+        &self,
+        who: &Requester<'_>,
+        seats: Seats,
+        product: &Product,
+        terms: &Terms<'_>,
+    ) -> Result<u32, No> {
+        let nothing = entitlement::Use::default();
+        let used = self.usage.get(&product.name).unwrap_or(&nothing);
+        let revoked = self.revoked.get(&product.name).copied().unwrap_or_default();
+        let capacity = terms.capacity(&product.name).less(revoked);
+        match entitlement::judge(&product.policy, used, who, seats, capacity) {
+            Verdict::Charge(index) => Ok(u32::try_from(index).unwrap_or(u32::MAX)),
+            Verdict::NotEntitled => Err(No::NotEntitled),
+            Verdict::Denied => Err(No::Denied),
+            Verdict::NoRoom(obstacles) => {
+                let why = entitlement::describe_obstacles(&product.policy, seats, &obstacles);
+                Err(No::NoRoom { why })
+            }
+        }
+    }
+
+    fn refuse_over_grant(&self, request: &Checkout, terms: &Terms<'_>) -> Result<(), No> {
+        let (live, capacity) = (self.live(&request.product), terms.capacity(&request.product));
+        if live > capacity {
+            let why = format!(
+                "{live} seats are held where this server's licenses offer {capacity}: none is given \
+                 until the surplus has drained"
+            );
+            return Err(No::NoRoom { why });
+        }
+        Ok(())
+    }
+
+    fn refuse_revoked(&self, id: &LeaseId) -> Result<(), No> {
+        match self.leases.get(id).map(|entry| &entry.charge) {
+            Some(Charge::Revoked(reason)) => Err(No::Revoked { reason: reason.clone() }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps a lease for one more ttl. Nothing durable changes.
+    ///
+    /// # Errors
+    /// Why not; `None` where the lease, or this use of it, is not known and has not ended: it may be adopted.
+    pub fn renew(&mut self, token: &Token, terms: &Terms<'_>) -> Result<LeaseId, Option<No>> {
+        if self.ends.contains_key(&token.use_id) {
+            return Err(Some(No::UnknownLease));
+        }
+        let Some(id) = self.by_use.get(&token.use_id).cloned() else { return Err(None) };
+        if id != token.lease {
+            return Err(Some(No::UnknownLease));
+        }
+        self.refuse_revoked(&id).map_err(Some)?;
+        self.renew_now(&id, terms);
+        Ok(id)
+    }
+
+    fn renew_now(&mut self, id: &LeaseId, terms: &Terms<'_>) {
+        let product =
+            self.leases.get(id).and_then(|entry| terms.config.products.get(&entry.lease.product));
+        let ttl = product.map(|product| product.ttl);
+        self.give_time(id, terms.now.moment, self.position.epoch, ttl);
+    }
+
+    /// Takes over a lease that this server did not know: its holder has shown a token that a server of the pair
+    /// signed less than a ttl ago, and nothing tells that it has ended (pair.md, rule 3).
+    ///
+    /// # Errors
+    /// The lease is unknown by now, nothing matches it any more, or there is no room for it.
+    pub fn adopt(&mut self, token: &Token, terms: &Terms<'_>) -> Result<Granted, No> {
+        let product = terms.config.products.get(&token.product).ok_or(No::UnknownLease)?;
+        if terms.now.wall.since(token.issued) >= product.ttl
+            || self.ends.contains_key(&token.use_id)
+        {
+            return Err(No::UnknownLease);
+        }
+        let this = Use { seats: token.seats, user: token.user.clone(), host: token.host.clone() };
+        let known = self.leases.get(&token.lease).cloned();
+        if known.is_some() {
+            self.refuse_revoked(&token.lease)?;
+        }
+        let before = known.as_ref().map(|entry| entry.lease.seats()).unwrap_or_default();
+        let live = self.live(&token.product).less(before);
+        let (seats, capacity) = (before.max(token.seats), terms.capacity(&token.product));
+        if live + seats > capacity {
+            let why = format!("{live} of {capacity} seats are held by others");
+            return Err(No::NoRoom { why });
+        }
+        let mut granted = self.position;
+        granted.seq += 1;
+        let mut lease = known.map_or_else(
+            || Lease {
+                id: token.lease.clone(),
+                product: token.product.clone(),
+                user: token.user.clone(),
+                host: token.host.clone(),
+                address: token.address,
+                uses: BTreeMap::new(),
+                assignment: 0,
+                server: terms.me.clone(),
+                granted_at: terms.now.wall,
+                granted,
+                heard: self.position.epoch,
+                ttl: product.ttl,
+                forced: None,
+            },
+            |entry| entry.lease,
+        );
+        lease.uses.insert(token.use_id.clone(), this);
+        lease.heard = self.position.epoch;
+        // A seat that is held is not taken back for want of room in its assignment: it drains.
+        let room = self.judge(&lease.requester(), seats, product, terms);
+        lease.assignment = match room {
+            Ok(assignment) => assignment,
+            Err(No::NoRoom { .. }) => {
+                let first = product.policy.matching(&lease.requester()).next();
+                u32::try_from(first.ok_or(No::NotEntitled)?).unwrap_or(u32::MAX)
+            }
+            Err(no) => return Err(no),
+        };
+        let id = lease.id.clone();
+        let record = Record::Lease { lease: Box::new(lease), ended: Vec::new() };
+        let record = self.emit(record, None, terms);
+        Ok(Granted { lease: id, is_new: false, record: Some(record) })
+    }
+
+    /// Ends a use of a lease, and the lease with its last use. Nothing where it has ended before.
+    pub fn release(&mut self, token: &Token, terms: &Terms<'_>) -> Option<Record> {
+        if self.ends.contains_key(&token.use_id) {
+            return None;
+        }
+        let end = self.end(&token.lease, &token.use_id, EndReason::Released, terms);
+        let ended = vec![end];
+        let Some(entry) = self.leases.get(&token.lease) else {
+            // One that is not known: its end is remembered, so that nobody adopts it later.
+            let record = Record::Ended { lease: token.lease.clone(), ended };
+            return Some(self.emit(record, None, terms));
+        };
+        // The lease goes on for its other uses, with the time that it has.
+        let (until, mut lease) = (entry.until, entry.lease.clone());
+        lease.uses.remove(&token.use_id);
+        let record = if lease.uses.is_empty() {
+            Record::Ended { lease: lease.id, ended }
+        } else {
+            Record::Lease { lease: Box::new(lease), ended }
+        };
+        Some(self.emit(record, Some(until), terms))
+    }
+
+    /// Ends a lease by an operator's word: it counts until its time has run out or its holder releases it.
+    ///
+    /// # Errors
+    /// The lease is not known.
+    pub fn force(&mut self, id: &LeaseId, reason: &str, terms: &Terms<'_>) -> Result<Record, No> {
+        let entry = self.leases.get(id).ok_or(No::UnknownLease)?;
+        let (mut lease, until) = (entry.lease.clone(), entry.until);
+        lease.forced = Some(reason.to_owned());
+        let record = Record::Lease { lease: Box::new(lease), ended: Vec::new() };
+        Ok(self.emit(record, Some(until), terms))
+    }
+
+    /// Ends the leases whose time has run out.
+    pub fn expire(&mut self, terms: &Terms<'_>) -> Vec<Record> {
+        let mut records = Vec::new();
+        while let Some((moment, id)) = self.running_out.first().cloned() {
+            if moment > terms.now.moment {
+                break;
+            }
+            let revoked =
+                self.leases.get(&id).is_some_and(|e| matches!(e.charge, Charge::Revoked(_)));
+            let reason = if revoked { EndReason::Revoked } else { EndReason::Expired };
+            match self.end_lease(&id, reason, terms) {
+                Some(record) => records.push(record),
+                None => {
+                    self.running_out.remove(&(moment, id));
+                }
+            }
+        }
+        records
+    }
+
+    /// Ends a lease that was never acknowledged.
+    pub fn cancel(&mut self, id: &LeaseId, terms: &Terms<'_>) -> Option<Record> {
+        self.end_lease(id, EndReason::Cancelled, terms)
+    }
+
+    fn end_lease(&mut self, id: &LeaseId, reason: EndReason, terms: &Terms<'_>) -> Option<Record> {
+        let lease = &self.leases.get(id)?.lease;
+        let ended = lease.uses.keys().map(|use_id| self.end(id, use_id, reason, terms)).collect();
+        Some(self.emit(Record::Ended { lease: id.clone(), ended }, None, terms))
+    }
+
+    fn end(&self, lease: &LeaseId, use_id: &UseId, reason: EndReason, terms: &Terms<'_>) -> End {
+        let (epoch, knew): (Epoch, Epoch) = (self.position.epoch, self.knew);
+        End {
+            lease: lease.clone(),
+            use_id: use_id.clone(),
+            reason,
+            epoch,
+            knew,
+            at: terms.now.wall,
+        }
+    }
+}
+
+impl Checkout {
+    fn requester(&self) -> Requester<'_> {
+        Requester { user: &self.user, host: &self.host, address: self.address }
+    }
+
+    fn as_use(&self) -> Use {
+        Use { seats: self.seats, user: self.user.clone(), host: self.host.clone() }
+    }
+}

@@ -1,0 +1,79 @@
+//! Two ledgers become one: after each server served on its own, nothing that a holder was told is lost.
+//!
+//! What one side ended is matched against what the other still has (see [`End::holds_against`]); what is left of
+//! both is united. Seats over the capacity are counted, not taken: they drain (pair.md, rule 7).
+
+use super::{Charge, Contents, End, Entry, Lease, Ledger, Terms, ends_kept};
+use crate::manifest::types::Role;
+use crate::measure::Epoch;
+use crate::name::UseId;
+
+impl Ledger {
+    /// Merges the other server's ledger into this one. Every lease, also one known before, lives a full ttl from
+    /// now, and is charged anew.
+    pub fn merge(&mut self, theirs: Contents, terms: &Terms<'_>) {
+        let forget = terms.now.moment + ends_kept(terms.config);
+        let mine = std::mem::take(self);
+        self.position = mine.position;
+        // A ledger that ends in records of its own server's covers that time of service; else `knew` says which.
+        let of_other = |epoch: Epoch| epoch.0.is_multiple_of(2) == (terms.role == Role::Primary);
+        self.knew = [mine.knew, mine.position.epoch, theirs.knew, theirs.position.epoch]
+            .into_iter()
+            .filter(|epoch| of_other(*epoch))
+            .max()
+            .unwrap_or_default();
+        self.nonces = mine.nonces;
+        self.nonces.extend(theirs.nonces);
+
+        let my_ends: Vec<End> = mine.ends.into_values().map(|(end, _)| end).collect();
+        let my_leases: Vec<Lease> = mine.leases.into_values().map(|entry| entry.lease).collect();
+        let theirs_left = without_ended(theirs.leases, &my_ends);
+        let mine_left = without_ended(my_leases, &theirs.ends);
+
+        for end in my_ends.into_iter().chain(theirs.ends) {
+            self.remember(end, forget);
+        }
+        for lease in mine_left.into_iter().chain(theirs_left) {
+            let lease = match self.remove(&lease.id) {
+                Some(entry) => united(entry.lease, lease),
+                None => lease,
+            };
+            // A use that lives on is not remembered as ended.
+            for use_id in lease.uses.keys() {
+                if let Some((_, moment)) = self.ends.remove(use_id) {
+                    self.forgetting.remove(&(moment, use_id.clone()));
+                }
+            }
+            let until = terms.now.moment + lease.ttl.with_drift();
+            self.insert(Entry { lease, until, charge: Charge::Revoked(String::new()) }, None);
+        }
+        self.recharge(terms);
+    }
+}
+
+/// The leases without the uses that the other side ended for good; one without any use left is gone.
+fn without_ended(leases: Vec<Lease>, ends: &[End]) -> Vec<Lease> {
+    let ends: std::collections::BTreeMap<&UseId, &End> =
+        ends.iter().map(|end| (&end.use_id, end)).collect();
+    let mut left = Vec::with_capacity(leases.len());
+    for mut lease in leases {
+        let whole = lease.clone();
+        lease
+            .uses
+            .retain(|use_id, _| !ends.get(use_id).is_some_and(|end| end.holds_against(&whole)));
+        if !lease.uses.is_empty() {
+            left.push(lease);
+        }
+    }
+    left
+}
+
+/// One lease of two copies: the uses of both, and the later word of the two.
+fn united(mut one: Lease, other: Lease) -> Lease {
+    one.uses.extend(other.uses);
+    one.ttl = one.ttl.max(other.ttl);
+    one.heard = one.heard.max(other.heard);
+    one.granted = one.granted.min(other.granted);
+    one.forced = one.forced.or(other.forced);
+    one
+}

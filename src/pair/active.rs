@@ -1,0 +1,476 @@
+//! The server that serves: commands of clients, records, and the replies that wait until both disks have them
+//! (rules 1, 2 and 4).
+
+use serde_json::Map;
+
+use super::command::{Command, Held, Nonce, Refusal, Reply};
+use super::frame::Frame;
+use super::io::{Effect, Ticket, Write};
+use super::phase::{Active, Peering, Phase, Waiting};
+use super::{Pair, State, terms};
+use crate::ledger::{Checkout, No, Position, Record, Token};
+use crate::manifest::types::Role;
+use crate::measure::{Epoch, Span};
+use crate::mutant;
+use crate::name::{LeaseId, ServerName, UseId};
+
+/// How long a reply waits to become durable before it is refused.
+const REPLY_WAITS: Span = Span::from_secs(30);
+/// How many holders a refusal names.
+const HOLDERS_NAMED: usize = 20;
+
+impl Pair {
+    pub(super) fn on_command(&mut self, ticket: Ticket, command: Command, out: &mut Vec<Effect>) {
+        // A bundle is taken whatever this server does; everything else only while it serves.
+        let command = match command {
+            Command::Commit(commit) => return self.on_commit(Some(ticket), commit, out),
+            other => other,
+        };
+        if let Err(refusal) = self.serving() {
+            return reply(ticket, Reply::Refused(refusal), out);
+        }
+        match command {
+            Command::Checkout(request) => self.checkout(ticket, &request, out),
+            Command::Renew(token) => self.renew(ticket, &token, out),
+            Command::Release(token) => self.release(ticket, &token, out),
+            Command::ForceRelease { lease, reason, nonce } => {
+                self.force_release(ticket, &lease, &reason, nonce, out);
+            }
+            Command::Fence { server, nonce } => self.fence(ticket, &server, nonce, out),
+            Command::Commit(_) => {}
+        }
+    }
+
+    fn serving(&self) -> Result<(), Refusal> {
+        match &self.phase {
+            Phase::Active(_) => Ok(()),
+            Phase::Unconfigured => Err(Refusal::Unconfigured),
+            Phase::Standby(standby) if !standby.handing_over => {
+                if mutant!(SecondaryIgnoresHeartbeats) { Ok(()) } else { Err(Refusal::Standby) }
+            }
+            _ => Err(Refusal::Recovering),
+        }
+    }
+
+    /// Whether anything new may be granted now: not in grace, and not while it is undecided whether the peer counts.
+    fn granting(&self) -> Result<(), Refusal> {
+        let Phase::Active(active) = &self.phase else { return Ok(()) };
+        let now = self.now.moment;
+        if let Some(until) = active.grace
+            && until > now
+            && !mutant!(NoGrace)
+        {
+            return Err(Refusal::Grace { retry_after: until.since(now) });
+        }
+        match active.peering {
+            Peering::Alone | Peering::Paired => Ok(()),
+            _ if mutant!(AloneAtOnce) => Ok(()),
+            _ => {
+                let least = self.redundancy().heartbeat;
+                Err(Refusal::Grace { retry_after: active.alone_at.since(now).max(least) })
+            }
+        }
+    }
+
+    fn checkout(&mut self, ticket: Ticket, request: &Checkout, out: &mut Vec<Effect>) {
+        if let Err(refusal) = self.granting() {
+            return reply(ticket, Reply::Refused(refusal), out);
+        }
+        let Some(config) = self.config.clone() else { return };
+        let Some(terms) = terms(&config, &self.me, self.now) else { return };
+        match self.ledger.checkout(request, &terms) {
+            Ok(granted) => {
+                let recorded = granted.record.is_some();
+                if let Some(record) = granted.record {
+                    self.record(record, out);
+                }
+                if granted.is_new {
+                    self.tell_lease("granted", &granted.lease, out);
+                }
+                let id = granted.lease;
+                let Some(held) = self.held(&id, &request.use_id, granted.is_new) else { return };
+                let begun = (granted.is_new && recorded).then_some(id);
+                self.reply_when_durable(ticket, held, begun, out);
+            }
+            Err(no) => {
+                let refusal = self.refusal(no, request);
+                self.tell_denial(request, &refusal, out);
+                reply(ticket, Reply::Refused(refusal), out);
+            }
+        }
+    }
+
+    fn renew(&mut self, ticket: Ticket, token: &Token, out: &mut Vec<Effect>) {
+        let Some(config) = self.config.clone() else { return };
+        let Some(terms) = terms(&config, &self.me, self.now) else { return };
+        match self.ledger.renew(token, &terms) {
+            Ok(id) => {
+                self.renewed.insert(id.clone());
+                if let Some(held) = self.held(&id, &token.use_id, false) {
+                    reply(ticket, held, out);
+                }
+            }
+            Err(Some(no)) => reply(ticket, Reply::Refused(self.refusal_of(no)), out),
+            Err(None) => self.adopt(ticket, token, out),
+        }
+    }
+
+    /// A token of ours for a lease that is not known here: its holder may have it from the peer (rule 3).
+    fn adopt(&mut self, ticket: Ticket, token: &Token, out: &mut Vec<Effect>) {
+        let Phase::Active(active) = &self.phase else {
+            return reply(ticket, Reply::Refused(Refusal::UnknownLease), out);
+        };
+        if !matches!(active.peering, Peering::Alone | Peering::Paired) {
+            let retry_after = self.redundancy().heartbeat;
+            return reply(ticket, Reply::Refused(Refusal::Grace { retry_after }), out);
+        }
+        let Some(config) = self.config.clone() else { return };
+        let Some(terms) = terms(&config, &self.me, self.now) else { return };
+        match self.ledger.adopt(token, &terms) {
+            Ok(granted) => {
+                // Such a token proves that the ledger is incomplete: there may be more.
+                self.enter_grace(out);
+                if let Some(record) = granted.record {
+                    self.record(record, out);
+                }
+                self.tell_lease("adopted", &granted.lease, out);
+                if let Some(held) = self.held(&granted.lease, &token.use_id, false) {
+                    self.reply_when_durable(ticket, held, None, out);
+                }
+            }
+            Err(no) => reply(ticket, Reply::Refused(self.refusal_of(no)), out),
+        }
+    }
+
+    fn release(&mut self, ticket: Ticket, token: &Token, out: &mut Vec<Effect>) {
+        let Some(config) = self.config.clone() else { return };
+        let Some(terms) = terms(&config, &self.me, self.now) else { return };
+        if let Some(record) = self.ledger.release(token, &terms) {
+            if matches!(record, Record::Ended { .. }) {
+                let mut details = Map::new();
+                details.insert("lease".into(), token.lease.as_str().into());
+                self.event("released", details, out);
+            }
+            self.record(record, out);
+        }
+        self.reply_when_durable(ticket, Reply::Released, None, out);
+    }
+
+    fn force_release(
+        &mut self,
+        ticket: Ticket,
+        lease: &LeaseId,
+        reason: &str,
+        nonce: Nonce,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(config) = self.config.clone() else { return };
+        let Some(terms) = terms(&config, &self.me, self.now) else { return };
+        if self.ledger.nonce_taken(&nonce.nonce) {
+            return reply(ticket, Reply::Refused(Refusal::NonceTaken), out);
+        }
+        let reason = format!("released by an operator: {reason}");
+        match self.ledger.force(lease, &reason, &terms) {
+            Ok(record) => {
+                let forced = self.ledger.position();
+                let taken = self.ledger.take_nonce(nonce.nonce, nonce.expires, &terms);
+                self.record_at(forced, record, out);
+                self.record(taken, out);
+                self.tell_lease("revoked", lease, out);
+                self.reply_when_durable(ticket, Reply::Done, None, out);
+            }
+            Err(no) => reply(ticket, Reply::Refused(self.refusal_of(no)), out),
+        }
+    }
+
+    /// An operator's word that the peer is dead: nothing waits for it any longer (rule 4).
+    fn fence(&mut self, ticket: Ticket, server: &ServerName, nonce: Nonce, out: &mut Vec<Effect>) {
+        let refuse = |reason: String| Reply::Refused(Refusal::FenceRefused { reason });
+        if self.peer().is_none_or(|peer| peer.name != *server) {
+            let reason = format!("`{server}` is not the other server of this pair");
+            return reply(ticket, refuse(reason), out);
+        }
+        if self.ledger.nonce_taken(&nonce.nonce) {
+            return reply(ticket, Reply::Refused(Refusal::NonceTaken), out);
+        }
+        if self.link.is_some() {
+            let reason = format!("`{server}` is heard: only a dead server can be fenced");
+            return reply(ticket, refuse(reason), out);
+        }
+        let Some(config) = self.config.clone() else { return };
+        let Some(terms) = terms(&config, &self.me, self.now) else { return };
+        let taken = self.ledger.take_nonce(nonce.nonce, nonce.expires, &terms);
+        self.record(taken, out);
+        let undecided = match &mut self.phase {
+            Phase::Active(active) => {
+                active.grace = None;
+                !matches!(active.peering, Peering::Alone | Peering::GoingAlone)
+            }
+            _ => false,
+        };
+        if undecided {
+            self.go_alone(out);
+        }
+        let mut details = Map::new();
+        details.insert("fenced".into(), server.as_str().into());
+        self.event("fenced", details, out);
+        self.reply_when_durable(ticket, Reply::Done, None, out);
+    }
+
+    /// Makes the record just made durable here, and sends it to a peer that counts.
+    fn record(&mut self, record: Record, out: &mut Vec<Effect>) {
+        self.record_at(self.ledger.position(), record, out);
+    }
+
+    fn record_at(&mut self, position: Position, record: Record, out: &mut Vec<Effect>) {
+        self.persist(vec![Write::Record(position, record.clone())], out);
+        let sends = matches!(&self.phase, Phase::Active(active) if matches!(
+            active.peering, Peering::CatchingUp | Peering::Pairing | Peering::Paired
+        ));
+        if sends {
+            self.send(Frame::Records { first: position, records: vec![record] }, out);
+        }
+    }
+
+    /// Answers once everything so far is durable: here, and while paired at the peer too.
+    fn reply_when_durable(
+        &mut self,
+        ticket: Ticket,
+        answer: Reply,
+        begun: Option<LeaseId>,
+        out: &mut Vec<Effect>,
+    ) {
+        if mutant!(AckBeforeSync) {
+            return reply(ticket, answer, out);
+        }
+        self.waiting.push_back(Waiting {
+            ticket,
+            reply: answer,
+            write: self.written,
+            seq: self.ledger.position().seq,
+            give_up: self.now.moment + REPLY_WAITS,
+            begun,
+        });
+    }
+
+    pub(super) fn release_waiting(&mut self, out: &mut Vec<Effect>) {
+        let peer_counts = match &self.phase {
+            Phase::Active(active) => match active.peering {
+                Peering::Alone => false,
+                Peering::Paired => !mutant!(AckBeforePeer),
+                _ if mutant!(AloneAtOnce) => false,
+                _ => return,
+            },
+            _ => return,
+        };
+        while let Some(first) = self.waiting.front() {
+            let here = first.write <= self.durable;
+            let there = !peer_counts || first.seq <= self.durable_at_peer;
+            if !(here && there) {
+                break;
+            }
+            if let Some(waiting) = self.waiting.pop_front() {
+                reply(waiting.ticket, waiting.reply, out);
+            }
+        }
+    }
+
+    /// Refuses what has waited too long.
+    pub(super) fn give_up_waiting(&mut self, out: &mut Vec<Effect>) {
+        let retry_after = self.redundancy().heartbeat;
+        while self.waiting.front().is_some_and(|first| first.give_up <= self.now.moment) {
+            if let Some(waiting) = self.waiting.pop_front() {
+                reply(waiting.ticket, Reply::Refused(Refusal::Grace { retry_after }), out);
+            }
+        }
+    }
+
+    /// Refuses everything that waits; gives the leases that had begun with it.
+    pub(super) fn refuse_waiting(&mut self, why: &Refusal, out: &mut Vec<Effect>) -> Vec<LeaseId> {
+        let mut begun = Vec::new();
+        for waiting in std::mem::take(&mut self.waiting) {
+            begun.extend(waiting.begun);
+            reply(waiting.ticket, Reply::Refused(why.clone()), out);
+        }
+        begun
+    }
+
+    /// Ends the leases whose time has run out.
+    pub(super) fn expire(&mut self, out: &mut Vec<Effect>) {
+        if !matches!(self.phase, Phase::Active(_)) {
+            return;
+        }
+        let Some(config) = self.config.clone() else { return };
+        let Some(terms) = terms(&config, &self.me, self.now) else { return };
+        let first = self.ledger.position().seq + 1;
+        let records = self.ledger.expire(&terms);
+        let epoch = self.ledger.position().epoch;
+        for (seq, record) in (first..).zip(records) {
+            if let Record::Ended { lease, .. } = &record {
+                let mut details = Map::new();
+                details.insert("lease".into(), lease.as_str().into());
+                self.event("expired", details, out);
+            }
+            self.record_at(Position { epoch, seq }, record, out);
+        }
+    }
+
+    /// Grants nothing new for one ttl: by then an unknown holder has come, or its lease has run out.
+    pub(super) fn enter_grace(&mut self, out: &mut Vec<Effect>) {
+        let until = self.now.moment + self.grace_span();
+        let ms = self.grace_span().ms();
+        if let Phase::Active(active) = &mut self.phase {
+            active.grace = Some(until);
+            let mut details = Map::new();
+            details.insert("graceMs".into(), ms.into());
+            self.event("grace", details, out);
+        }
+    }
+
+    /// Begins to serve: the epoch is durable.
+    pub(super) fn serve(&mut self, epoch: Epoch, grace: bool, alone: bool, out: &mut Vec<Effect>) {
+        let expected = match &self.phase {
+            Phase::TakingOver => true,
+            Phase::Active(active) => active.peering == Peering::Merging,
+            _ => false,
+        };
+        if !expected || self.facts.epoch != epoch {
+            return;
+        }
+        self.ledger.extend_all(self.now.moment);
+        self.recharge();
+        let now = self.now.moment;
+        self.phase = Phase::Active(Active {
+            grace: None,
+            peering: if alone { Peering::Alone } else { Peering::Lost },
+            alone_at: now + self.redundancy().alone_after(),
+            retry_at: now,
+        });
+        self.durable_at_peer = 0;
+        if grace {
+            self.enter_grace(out);
+        }
+        self.tell_state(out);
+        self.beat(out);
+        self.consider_peer(out);
+    }
+
+    /// Makes "alone" durable: the secondary may not take over without a grace any longer (rule 2).
+    pub(super) fn go_alone(&mut self, out: &mut Vec<Effect>) {
+        let epoch = self.next_epoch();
+        let Phase::Active(active) = &mut self.phase else { return };
+        active.peering = Peering::GoingAlone;
+        self.facts.epoch = epoch;
+        self.facts.paired = false;
+        self.facts.served = true;
+        self.ledger.begin(epoch);
+        let facts = Write::Facts(self.facts.clone());
+        self.persist_then(vec![facts], super::phase::Next::Alone { epoch }, out);
+    }
+
+    pub(super) fn be_alone(&mut self, epoch: Epoch, out: &mut Vec<Effect>) {
+        if self.facts.epoch != epoch {
+            return;
+        }
+        if let Phase::Active(active) = &mut self.phase
+            && active.peering == Peering::GoingAlone
+        {
+            active.peering = Peering::Alone;
+            self.tell_state(out);
+        }
+    }
+
+    /// Charges every lease anew by the bundle that runs.
+    pub(super) fn recharge(&mut self) {
+        if let Some(config) = self.config.clone()
+            && let Some(terms) = terms(&config, &self.me, self.now)
+        {
+            self.ledger.recharge(&terms);
+        }
+    }
+
+    /// A lease as its holder sees it.
+    fn held(&self, id: &LeaseId, use_id: &UseId, is_new: bool) -> Option<Reply> {
+        let view = self.ledger.lease(id, self.now.moment)?;
+        Some(Reply::Lease(Box::new(Held {
+            lease: view.lease.clone(),
+            use_id: use_id.clone(),
+            is_new,
+            epoch: self.facts.epoch,
+            ttl: view.lease.ttl,
+            expires_at: self.now.wall + view.lease.ttl,
+        })))
+    }
+
+    fn refusal(&self, no: No, request: &Checkout) -> Refusal {
+        let No::NoRoom { why } = no else { return self.refusal_of(no) };
+        let held = || {
+            self.ledger.leases(self.now.moment).filter(|view| view.lease.product == request.product)
+        };
+        let soonest = held().map(|view| view.remaining).min().unwrap_or_default();
+        Refusal::NoSeatFree {
+            why,
+            holders: held()
+                .take(HOLDERS_NAMED)
+                .map(|view| {
+                    let lease = view.lease;
+                    (lease.user.clone(), lease.host.clone(), lease.seats())
+                })
+                .collect(),
+            retry_after: soonest.max(Span::from_secs(1)),
+        }
+    }
+
+    fn refusal_of(&self, no: No) -> Refusal {
+        match no {
+            No::UnknownProduct => Refusal::UnknownProduct,
+            No::UnknownLease => Refusal::UnknownLease,
+            No::UseTaken => Refusal::UseTaken,
+            No::Denied => Refusal::Denied,
+            No::NotEntitled => Refusal::NotEntitled,
+            No::Revoked { reason } => Refusal::Revoked { reason },
+            No::NoRoom { why } => Refusal::NoSeatFree {
+                why,
+                holders: Vec::new(),
+                retry_after: self.redundancy().heartbeat,
+            },
+        }
+    }
+
+    fn tell_lease(&self, kind: &'static str, id: &LeaseId, out: &mut Vec<Effect>) {
+        let Some(view) = self.ledger.lease(id, self.now.moment) else { return };
+        let mut details = Map::new();
+        details.insert("lease".into(), id.as_str().into());
+        details.insert("product".into(), view.lease.product.as_str().into());
+        details.insert("user".into(), view.lease.user.as_str().into());
+        details.insert("host".into(), view.lease.host.as_str().into());
+        details.insert("seats".into(), view.lease.seats().0.into());
+        if let Some(reason) = view.revoked {
+            details.insert("reason".into(), reason.into());
+        }
+        self.event(kind, details, out);
+    }
+
+    fn tell_denial(&self, request: &Checkout, refusal: &Refusal, out: &mut Vec<Effect>) {
+        let mut details = Map::new();
+        details.insert("product".into(), request.product.as_str().into());
+        details.insert("user".into(), request.user.as_str().into());
+        details.insert("host".into(), request.host.as_str().into());
+        details.insert("seats".into(), request.seats.0.into());
+        details.insert("code".into(), refusal.code().into());
+        self.event("denied", details, out);
+    }
+
+    /// What this server does, for frames.
+    pub(super) fn state(&self) -> State {
+        self.phase.state()
+    }
+
+    pub(super) fn is_primary(&self) -> bool {
+        self.role() == Some(Role::Primary)
+    }
+}
+
+fn reply(ticket: Ticket, answer: Reply, out: &mut Vec<Effect>) {
+    out.push(Effect::Reply(ticket, Box::new(answer)));
+}

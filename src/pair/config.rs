@@ -1,0 +1,231 @@
+//! Bundles: an operator commits one, or the peer offers one that it runs and this server does not.
+
+use serde_json::Map;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::Pair;
+use super::command::{Commit, Refusal, Reply};
+use super::frame::Frame;
+use super::io::{Committed, Effect, Ticket, Write};
+use super::phase::{Next, Phase};
+use crate::bundle::{Bundle, BundleError, Config};
+use crate::measure::Generation;
+use crate::statement::{self, Keyring, SignedStatement};
+
+/// The most statements that one offer has.
+const CHAIN_MAX: usize = 10_000;
+
+/// The number of the bundle that a statement is about; 0 for one that cannot be read.
+pub(super) fn generation_of(statement: &SignedStatement) -> Generation {
+    statement.read().map(|statement| statement.generation).unwrap_or_default()
+}
+
+/// Compiles the canonical bytes of a bundle.
+pub(super) fn compile(bytes: &[u8]) -> Result<Config, BundleError> {
+    Config::compile(&Bundle::decode(bytes)?)
+}
+
+impl Pair {
+    /// Takes a bundle by compare-and-set on the generation that runs.
+    pub(super) fn on_commit(
+        &mut self,
+        ticket: Option<Ticket>,
+        commit: Box<Commit>,
+        out: &mut Vec<Effect>,
+    ) {
+        let hash = commit.config.bundle.hash();
+        let runs = self.committed.as_ref().is_some_and(|committed| {
+            committed.generation == commit.generation && committed.hash == hash
+        });
+        if runs {
+            return self.tell_committed(ticket, out);
+        }
+        let conflict = self.committing || commit.base != self.generation();
+        if conflict || !self.keeps_role(&commit.config) {
+            if let Some(ticket) = ticket {
+                let refused = Reply::Refused(Refusal::GenerationConflict);
+                out.push(Effect::Reply(ticket, Box::new(refused)));
+            }
+            return;
+        }
+        self.committing = true;
+        let committed = Committed {
+            generation: commit.generation,
+            hash,
+            bundle: commit.config.bundle.shared_bytes(),
+            statements: commit.statements.clone(),
+            at: self.now.wall,
+            ttl_longest: self.ttl_longest(&commit.config),
+        };
+        let write = Write::Commit(Box::new(committed));
+        self.persist_then(vec![write], Next::Install { ticket, commit }, out);
+    }
+
+    /// Whether this server keeps its role under another bundle: a swap on a live pair is a handover.
+    fn keeps_role(&self, config: &Config) -> bool {
+        let role = config.role_of(&self.me);
+        role.is_some() && (self.config.is_none() || role == self.role())
+    }
+
+    /// The longest ttl of any bundle whose leases may still live once this one runs.
+    fn ttl_longest(&self, config: &Config) -> crate::measure::Span {
+        let own = config.ttl_max();
+        let Some(before) = &self.committed else { return own };
+        let old = self.config.as_ref().map(|config| config.ttl_max()).unwrap_or_default();
+        let older = before.ttl_longest;
+        // Leases of the bundle before the last may live only until their own time after that was committed.
+        let still = self.now.wall.since(before.at) < older.with_drift();
+        own.max(old).max(if still { older } else { old })
+    }
+
+    /// Starts a bundle: it is durable.
+    pub(super) fn install(
+        &mut self,
+        ticket: Option<Ticket>,
+        commit: Commit,
+        out: &mut Vec<Effect>,
+    ) {
+        self.committing = false;
+        let ttl_longest = self.ttl_longest(&commit.config);
+        let mut statements =
+            self.committed.take().map(|committed| committed.statements).unwrap_or_default();
+        // What the peer runs may replace what was signed here under the same number.
+        let first = commit.statements.first().map(generation_of).unwrap_or_default();
+        statements.retain(|known| generation_of(known) < first);
+        statements.extend(commit.statements);
+        self.committed = Some(Committed {
+            generation: commit.generation,
+            hash: commit.config.bundle.hash(),
+            bundle: commit.config.bundle.shared_bytes(),
+            statements,
+            at: self.now.wall,
+            ttl_longest,
+        });
+        self.config = Some(std::sync::Arc::new(commit.config));
+        self.recharge();
+        if matches!(self.phase, Phase::Unconfigured)
+            && let Some(role) = self.role()
+        {
+            self.phase = Phase::begin(role, &self.redundancy(), self.now.moment);
+            self.last_beat = self.now.moment;
+        }
+        let mut details = Map::new();
+        details.insert("generation".into(), commit.generation.0.into());
+        if let Some(committed) = &self.committed {
+            details.insert("bundle".into(), committed.hash.to_string().into());
+        }
+        self.event("committed", details, out);
+        self.tell_committed(ticket, out);
+        // The peer learns at once what runs here now, and what this server has become.
+        self.say_hello(out);
+        self.consider_peer(out);
+    }
+
+    fn tell_committed(&self, ticket: Option<Ticket>, out: &mut Vec<Effect>) {
+        if let (Some(ticket), Some(committed)) = (ticket, &self.committed) {
+            let (generation, bundle) = (committed.generation, committed.hash);
+            out.push(Effect::Reply(ticket, Box::new(Reply::Committed { generation, bundle })));
+        }
+    }
+
+    /// Offers the bundle that runs here to a peer that has an older one.
+    pub(super) fn offer(&mut self, out: &mut Vec<Effect>) {
+        let Some(committed) = &self.committed else { return };
+        let (ours, hash) = (committed.generation, committed.hash);
+        let primary = self.is_primary();
+        let Some(link) = &mut self.link else { return };
+        let Some(hello) = &link.hello else { return };
+        let conflicts = hello.generation == ours && hello.bundle != Some(hash) && primary;
+        if !(hello.generation < ours || conflicts) || link.offered == ours {
+            return;
+        }
+        link.offered = ours;
+        link.behind = 0;
+        // On a tie the statement of the same number is what the peer must judge.
+        let after = if conflicts { Generation(ours.0.saturating_sub(1)) } else { hello.generation };
+        let chain: Vec<SignedStatement> = committed
+            .statements
+            .iter()
+            .filter(|statement| generation_of(statement) > after)
+            .cloned()
+            .collect();
+        let bundle = STANDARD.encode(&committed.bundle);
+        self.send(Frame::Bundle { chain, bundle }, out);
+    }
+
+    /// The peer offers the bundle that it runs.
+    pub(super) fn on_offer(
+        &mut self,
+        chain: Vec<SignedStatement>,
+        bundle: &str,
+        out: &mut Vec<Effect>,
+    ) {
+        match self.judge_offer(chain, bundle) {
+            Ok(Some(commit)) => self.on_commit(None, Box::new(commit), out),
+            Ok(None) => {}
+            Err(reason) => {
+                let mut details = Map::new();
+                details.insert("reason".into(), reason.into());
+                self.event("bundle-refused", details, out);
+            }
+        }
+    }
+
+    /// Verifies an offer as a stage would be, but for its dates: it runs at the peer already.
+    fn judge_offer(
+        &self,
+        chain: Vec<SignedStatement>,
+        bundle: &str,
+    ) -> Result<Option<Commit>, String> {
+        if chain.len() > CHAIN_MAX {
+            return Err(format!("the peer offers more than {CHAIN_MAX} statements"));
+        }
+        let ours = self.generation();
+        let offered = chain.last().map(generation_of).unwrap_or_default();
+        let tie = offered == ours && !self.is_primary();
+        if offered < ours || (offered == ours && !tie) {
+            return Ok(None);
+        }
+        // Statements about what already ran here are not judged again, but for the last on a tie.
+        let base = if tie { Generation(ours.0.saturating_sub(1)) } else { ours };
+        let keyring = self.keyring_of(base);
+        let links = statement::verify_chain(&keyring, base, &chain).map_err(|e| e.to_string())?;
+        let last = &links.last().ok_or("the peer offers no statement")?.statement;
+        let bytes = STANDARD.decode(bundle).map_err(|_| "the bundle is not base64".to_owned())?;
+        let bundle = Bundle::decode(&bytes).map_err(|e| e.to_string())?;
+        if bundle.hash() != last.bundle {
+            return Err("the bundle is not the one that its statement is about".to_owned());
+        }
+        if self.committed.as_ref().is_some_and(|committed| committed.hash == bundle.hash()) && tie {
+            return Ok(None);
+        }
+        let config = Config::compile(&bundle).map_err(|e| e.to_string())?;
+        let ours_is = self.config.as_ref().map_or(&config.pair, |config| &config.pair);
+        if config.pair != last.pair || *ours_is != last.pair {
+            return Err("the bundle is of another pair".to_owned());
+        }
+        if !self.keeps_role(&config) {
+            return Err("the bundle changes this server's role, or has no such server".to_owned());
+        }
+        Ok(Some(Commit { config, statements: chain, generation: offered, base: ours }))
+    }
+
+    /// Who could sign the bundle after that generation: the operators of it, and the keys this server was given.
+    fn keyring_of(&self, generation: Generation) -> Keyring {
+        if generation == self.generation() {
+            return match &self.config {
+                Some(config) => {
+                    self.trust.with_operators(&config.bundle.manifest().trust.operators)
+                }
+                None => self.trust.clone(),
+            };
+        }
+        let before = self.statements().iter().filter_map(|signed| signed.read().ok());
+        match before.into_iter().find(|statement| statement.generation == generation) {
+            Some(statement) => self.trust.with_operators(&statement.operators),
+            None => self.trust.clone(),
+        }
+    }
+}

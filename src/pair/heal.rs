@@ -1,0 +1,339 @@
+//! The two servers meet: who hands over, who is merged, who is caught up, until they count on each other again
+//! (rules 2, 6 and 7).
+
+use serde_json::Map;
+
+use super::command::Refusal;
+use super::frame::{Frame, Heartbeat, Hello, State};
+use super::io::{Effect, Write};
+use super::phase::{Link, Next, Peering, Phase};
+use super::standby::parts;
+use super::{Pair, terms};
+use crate::ledger::{Contents, Position};
+use crate::manifest::types::Role;
+use crate::measure::Span;
+
+/// How far apart the wall clocks of two servers may be before they say so.
+const CLOCKS_APART: Span = Span::from_secs(60);
+
+impl Pair {
+    pub(super) fn on_connected(&mut self, out: &mut Vec<Effect>) {
+        self.link_count += 1;
+        self.link = Some(Link::new(self.now.moment));
+        self.lose_peer(out);
+        self.say_hello(out);
+    }
+
+    pub(super) fn on_disconnected(&mut self, out: &mut Vec<Effect>) {
+        if self.link.take().is_some() {
+            self.link_count += 1;
+            self.lose_peer(out);
+        }
+    }
+
+    /// Whatever was under way with the peer is void; what waits for it stays until that is decided (rule 2).
+    pub(super) fn lose_peer(&mut self, out: &mut Vec<Effect>) {
+        let Phase::Active(active) = &mut self.phase else { return };
+        let was = active.peering;
+        match was {
+            Peering::Paired | Peering::Pairing | Peering::CatchingUp | Peering::Asking => {
+                active.peering = Peering::Lost;
+                if was == Peering::Paired {
+                    self.tell_state(out);
+                }
+            }
+            Peering::Alone | Peering::GoingAlone | Peering::Lost | Peering::Merging => {}
+        }
+    }
+
+    pub(super) fn say_hello(&mut self, out: &mut Vec<Effect>) {
+        let hello = Hello {
+            role: self.role(),
+            state: self.state(),
+            generation: self.generation(),
+            bundle: self.committed.as_ref().map(|committed| committed.hash),
+            epoch: self.facts.epoch,
+            position: self.ledger.position(),
+            served: self.facts.served,
+            met: self.facts.met,
+            wall: self.now.wall,
+        };
+        self.send(Frame::Hello(hello), out);
+    }
+
+    pub(super) fn on_frame(&mut self, frame: Frame, out: &mut Vec<Effect>) {
+        let now = self.now.moment;
+        let Some(link) = &mut self.link else { return };
+        link.received += 1;
+        link.heard = now;
+        match &frame {
+            Frame::Hello(hello) => link.state = hello.state,
+            Frame::Heartbeat(beat) => link.state = beat.state,
+            _ => {}
+        }
+        if self.peer_is_active() && !crate::mutant!(SecondaryIgnoresHeartbeats) {
+            self.hear_active();
+        }
+        match frame {
+            Frame::Hello(hello) => self.on_hello(hello, out),
+            Frame::Heartbeat(beat) => self.on_heartbeat(&beat, out),
+            Frame::Records { first, records } => self.on_records(first, records, out),
+            Frame::Durable { position } => self.on_durable_at_peer(position),
+            Frame::HandOver => self.hand_over(out),
+            Frame::HandedOver { contents, more } => {
+                if let Some(contents) = self.gather(*contents, more) {
+                    self.on_handed_over(contents, out);
+                }
+            }
+            Frame::CatchUp { contents, more } => {
+                if let Some(contents) = self.gather(*contents, more) {
+                    self.on_catch_up(contents, out);
+                }
+            }
+            Frame::CaughtUp { position } => self.on_caught_up(position, out),
+            Frame::Bundle { chain, bundle } => self.on_offer(chain, &bundle, out),
+            Frame::Goodbye => self.on_goodbye(out),
+        }
+    }
+
+    fn on_hello(&mut self, hello: Hello, out: &mut Vec<Effect>) {
+        let apart = self.now.wall.since(hello.wall).max(hello.wall.since(self.now.wall));
+        if apart > CLOCKS_APART {
+            let mut details = Map::new();
+            details.insert("apartMs".into(), apart.ms().into());
+            self.event("clocks-apart", details, out);
+        }
+        if hello.role.is_some() && hello.role == self.role() {
+            let mut details = Map::new();
+            details.insert("role".into(), hello.role.map_or("none", Role::as_str).into());
+            self.event("same-role", details, out);
+        }
+        self.learn_epoch(hello.epoch);
+        let active = hello.state == State::Active;
+        if let Some(link) = &mut self.link {
+            link.hello = Some(hello);
+        }
+        self.offer(out);
+        if active
+            && !self.is_primary()
+            && matches!(self.phase, Phase::Active(_) | Phase::TakingOver)
+        {
+            self.stop_serving(out);
+        }
+        self.consider_peer(out);
+    }
+
+    fn on_heartbeat(&mut self, beat: &Heartbeat, out: &mut Vec<Effect>) {
+        let ours = self.generation();
+        if let Some(link) = &mut self.link {
+            link.behind = if beat.generation < ours { link.behind.saturating_add(1) } else { 0 };
+        }
+        if self.link.as_ref().is_some_and(|link| link.behind >= 3) {
+            self.offer(out);
+        }
+        if self.is_primary() {
+            if let Some(link) = &mut self.link {
+                link.acknowledge(beat.received);
+            }
+            self.consider_peer(out);
+        } else if beat.state == State::Active {
+            self.on_active_heartbeat(beat, out);
+        } else if let Phase::Standby(standby) = &mut self.phase {
+            standby.in_step = false;
+        }
+    }
+
+    /// Collects the parts of a ledger; the whole once the last has come.
+    fn gather(&mut self, part: Contents, more: bool) -> Option<Contents> {
+        let link = self.link.as_mut()?;
+        let whole = match link.incoming.take() {
+            None => part,
+            Some(mut whole) => {
+                whole.leases.extend(part.leases);
+                whole.ends.extend(part.ends);
+                whole.nonces.extend(part.nonces);
+                whole
+            }
+        };
+        if more {
+            link.incoming = Some(whole);
+            return None;
+        }
+        Some(whole)
+    }
+
+    /// The primary judges what its secondary said: ask for its ledger, or catch it up.
+    pub(super) fn consider_peer(&mut self, out: &mut Vec<Effect>) {
+        if !self.is_primary() {
+            return;
+        }
+        let undecided = match &self.phase {
+            Phase::Recovering { .. } => true,
+            Phase::Active(active) => {
+                matches!(active.peering, Peering::Alone | Peering::Lost)
+                    && active.retry_at <= self.now.moment
+            }
+            _ => false,
+        };
+        let Some(link) = &self.link else { return };
+        let Some(hello) = &link.hello else { return };
+        if !undecided || hello.role != Some(Role::Secondary) || self.is_silent() {
+            return;
+        }
+        let ahead = hello.position > self.ledger.position();
+        let must_hand_over = hello.served || link.state == State::Active || ahead;
+        // A secondary that was never in step, where this primary was, has lost its disk: what it granted is unknown.
+        let forgot = self.facts.met && !hello.met;
+        if must_hand_over && !link.asked && !crate::mutant!(CatchUpOverwrites) {
+            self.ask(out);
+        } else if matches!(self.phase, Phase::Recovering { .. }) {
+            if !must_hand_over || crate::mutant!(CatchUpOverwrites) {
+                self.come_back(forgot, out);
+            }
+        } else {
+            if !forgot && let Phase::Active(active) = &mut self.phase {
+                active.grace = None;
+            }
+            self.catch_up(out);
+        }
+    }
+
+    fn ask(&mut self, out: &mut Vec<Effect>) {
+        let until = self.now.moment + self.redundancy().failover_after;
+        match &mut self.phase {
+            Phase::Recovering { until: at } => *at = until,
+            _ => self.turn_to_peer(Peering::Asking),
+        }
+        if let Some(link) = &mut self.link {
+            link.asked = true;
+        }
+        self.send(Frame::HandOver, out);
+    }
+
+    /// An active server begins to count on its peer again; one that was alone waits for it only so long.
+    fn turn_to_peer(&mut self, peering: Peering) {
+        let alone_at = self.now.moment + self.redundancy().alone_after();
+        if let Phase::Active(active) = &mut self.phase {
+            if active.peering == Peering::Alone {
+                active.alone_at = alone_at;
+            }
+            active.peering = peering;
+        }
+    }
+
+    /// A primary whose secondary has nothing that it lacks serves again.
+    fn come_back(&mut self, grace: bool, out: &mut Vec<Effect>) {
+        let epoch = self.next_epoch();
+        self.facts.epoch = epoch;
+        self.facts.served = true;
+        self.ledger.begin(epoch);
+        self.phase = Phase::TakingOver;
+        let next = Next::Serve { epoch, grace, alone: false };
+        self.persist_then(vec![Write::Facts(self.facts.clone())], next, out);
+    }
+
+    /// The secondary's whole ledger has come: it is merged, and both count as one from here on (rules 6 and 7).
+    fn on_handed_over(&mut self, theirs: Contents, out: &mut Vec<Effect>) {
+        let asked = self.link.as_ref().is_some_and(|link| link.asked);
+        let expected = match &self.phase {
+            Phase::Recovering { .. } => true,
+            Phase::Active(active) => active.peering == Peering::Asking,
+            _ => false,
+        };
+        if !asked || !expected {
+            return;
+        }
+        // What was not acknowledged is given up: the other side may have given the seat away.
+        let begun = self.refuse_waiting(&Refusal::Recovering, out);
+        self.learn_epoch(theirs.position.epoch);
+        let Some(config) = self.config.clone() else { return };
+        let Some(terms) = terms(&config, &self.me, self.now) else { return };
+        for lease in begun {
+            // The record of it is part of the whole ledger that is written below.
+            let _ = self.ledger.cancel(&lease, &terms);
+        }
+        self.ledger.merge(theirs, &terms);
+        let epoch = self.next_epoch();
+        self.facts.epoch = epoch;
+        self.facts.served = true;
+        self.facts.paired = false;
+        self.ledger.begin(epoch);
+        self.tell_over_grants(out);
+        if let Phase::Active(active) = &mut self.phase {
+            active.peering = Peering::Merging;
+        } else {
+            self.phase = Phase::TakingOver;
+        }
+        let contents = Box::new(self.ledger.contents());
+        let writes = vec![Write::Ledger(contents), Write::Facts(self.facts.clone())];
+        self.persist_then(writes, Next::Serve { epoch, grace: false, alone: false }, out);
+    }
+
+    fn tell_over_grants(&self, out: &mut Vec<Effect>) {
+        let Some(config) = self.config.clone() else { return };
+        let Some(terms) = terms(&config, &self.me, self.now) else { return };
+        for product in config.products.keys() {
+            let over = self.ledger.over_grant(product, &terms);
+            if over.0 > 0 {
+                let mut details = Map::new();
+                details.insert("product".into(), product.as_str().into());
+                details.insert("seats".into(), over.0.into());
+                self.event("over-grant", details, out);
+            }
+        }
+    }
+
+    /// Sends the whole ledger to the secondary; records follow it from here on.
+    fn catch_up(&mut self, out: &mut Vec<Effect>) {
+        self.turn_to_peer(Peering::CatchingUp);
+        self.durable_at_peer = 0;
+        for (contents, more) in parts(self.ledger.contents()) {
+            self.send(Frame::CatchUp { contents: Box::new(contents), more }, out);
+        }
+    }
+
+    /// The secondary has it all on its disk: "paired" is made durable.
+    fn on_caught_up(&mut self, position: Position, out: &mut Vec<Effect>) {
+        let Phase::Active(active) = &mut self.phase else { return };
+        if active.peering != Peering::CatchingUp || position.epoch != self.ledger.position().epoch {
+            return;
+        }
+        active.peering = Peering::Pairing;
+        self.durable_at_peer = self.durable_at_peer.max(position.seq);
+        self.facts.paired = true;
+        self.facts.met = true;
+        self.facts.served = false;
+        let next = Next::Pair { link: self.link_count };
+        self.persist_then(vec![Write::Facts(self.facts.clone())], next, out);
+    }
+
+    pub(super) fn be_paired(&mut self, link: u64, out: &mut Vec<Effect>) {
+        let Phase::Active(active) = &mut self.phase else { return };
+        if link != self.link_count || active.peering != Peering::Pairing {
+            return;
+        }
+        active.peering = Peering::Paired;
+        self.tell_state(out);
+        self.beat(out);
+    }
+
+    fn on_durable_at_peer(&mut self, position: Position) {
+        if position.epoch == self.ledger.position().epoch {
+            self.durable_at_peer = self.durable_at_peer.max(position.seq);
+        }
+    }
+
+    /// The peer stops on purpose: a primary need not wait for it (rule 2).
+    fn on_goodbye(&mut self, out: &mut Vec<Effect>) {
+        let waits = match &self.phase {
+            Phase::Active(active) => {
+                !matches!(active.peering, Peering::Alone | Peering::GoingAlone)
+            }
+            _ => false,
+        };
+        if waits && self.is_primary() {
+            self.go_alone(out);
+        }
+        self.disconnect(out);
+    }
+}

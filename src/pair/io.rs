@@ -1,0 +1,170 @@
+//! What goes in and out of the pair: inputs, effects, writes, and what a disk holds.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::command::{Command, Reply};
+use super::config::generation_of;
+use super::frame::{Frame, State};
+use crate::ledger::{Contents, Position, Record};
+use crate::manifest::types::Role;
+use crate::measure::{Epoch, Generation, Span, Timestamp};
+use crate::name::{BundleHash, PublicKey, UseId};
+use crate::statement::SignedStatement;
+
+/// Names a command until it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// The number of a write: writes are made durable in the order of their numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WriteId(pub u64);
+
+/// What the pair is told. Each variant is something that has already happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A connection to the peer is up and the peer has proved its identity. It replaces any connection before.
+    Connected,
+    /// The connection to the peer is gone.
+    Disconnected,
+    /// A frame came from the peer.
+    Frame(Box<Frame>),
+    /// Somebody asks for something.
+    Command(Ticket, Box<Command>),
+    /// Every write up to this one is durable.
+    Persisted(WriteId),
+    /// The deadline has come.
+    Deadline,
+    /// This server is asked to stop.
+    Stop,
+}
+
+/// What the pair wants done. Each variant is an order, carried out in the order given.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Make this durable, after everything ordered before.
+    Persist(WriteId, Vec<Write>),
+    /// Send a frame to the peer.
+    Send(Box<Frame>),
+    /// Close the connection to the peer.
+    Disconnect,
+    /// Answer a command.
+    Reply(Ticket, Box<Reply>),
+    /// Tell whoever listens.
+    Event(Event),
+    /// Drop all memory, open the disk again and start anew: this server does not know what it missed.
+    Restart {
+        /// Why.
+        reason: &'static str,
+    },
+}
+
+/// One part of a durable change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Facts about the pair: replaces those written before.
+    Facts(Facts),
+    /// A bundle starts, with what was signed about it. The statement is kept for good, the bundle until the next.
+    Commit(Box<Committed>),
+    /// A record of the ledger.
+    Record(Position, Record),
+    /// The whole ledger is replaced.
+    Ledger(Box<Contents>),
+    /// Ended uses and nonces that need not be remembered any longer.
+    Forget {
+        /// The uses.
+        uses: Vec<UseId>,
+        /// The nonces.
+        nonces: Vec<String>,
+    },
+}
+
+/// The durable facts about the pair, beside ledger and bundle.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// The latest epoch that this server made or learned of.
+    pub epoch: Epoch,
+    /// Whether the primary counts on its secondary for every grant.
+    pub paired: bool,
+    /// Whether this server has served since it was last in step.
+    pub served: bool,
+    /// Whether this server was ever in step with its peer.
+    pub met: bool,
+    /// The latest wall time seen: license dates hold against a clock set back.
+    pub wall: Timestamp,
+    /// The identity key that the peer proved, where the manifest pins none.
+    pub peer_key: Option<PublicKey>,
+}
+
+/// A bundle that was committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The bundle's number.
+    pub generation: Generation,
+    /// The bundle's hash.
+    pub hash: BundleHash,
+    /// The bundle's canonical bytes.
+    pub bundle: Arc<[u8]>,
+    /// What operators signed, oldest first; the last is about this bundle. Written: those that are new. Loaded: every
+    /// one that ever was.
+    pub statements: Vec<SignedStatement>,
+    /// When it was committed here, by wall time.
+    pub at: Timestamp,
+    /// The longest ttl of any bundle whose leases may still live.
+    pub ttl_longest: Span,
+}
+
+/// What a disk holds of a pair: the shell loads it and begins with it.
+#[derive(Clone, Debug, Default)]
+pub struct Durable {
+    /// The facts.
+    pub facts: Facts,
+    /// The bundle that runs, with every statement that ever was, oldest first.
+    pub committed: Option<Committed>,
+    /// The ledger.
+    pub ledger: Contents,
+}
+
+/// Something that happened, for whoever listens: `/v1/events`, the event log, the oracles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// What kind of thing, for example `state` or `granted`.
+    pub kind: &'static str,
+    /// Its particulars, as a JSON object.
+    pub details: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What a server is now, in short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// What it is configured to be.
+    pub role: Option<Role>,
+    /// What it does.
+    pub state: State,
+}
+
+impl Durable {
+    /// What a disk holds after a write: the model that every store keeps to.
+    pub fn apply(&mut self, write: &Write) {
+        match write {
+            Write::Facts(facts) => self.facts = facts.clone(),
+            Write::Commit(committed) => {
+                let mut committed = (**committed).clone();
+                let first = committed.statements.first().map(generation_of);
+                let before = self.committed.take().map(|before| before.statements);
+                let mut statements = before.unwrap_or_default();
+                statements.retain(|known| first.is_none_or(|first| generation_of(known) < first));
+                statements.append(&mut committed.statements);
+                committed.statements = statements;
+                self.committed = Some(committed);
+            }
+            Write::Record(position, record) => self.ledger.apply(*position, record),
+            Write::Ledger(contents) => self.ledger = (**contents).clone(),
+            Write::Forget { uses, nonces } => {
+                self.ledger.ends.retain(|end| !uses.contains(&end.use_id));
+                self.ledger.nonces.retain(|(nonce, _)| !nonces.contains(nonce));
+            }
+        }
+    }
+}

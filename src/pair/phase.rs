@@ -1,0 +1,210 @@
+//! What a server is in: its phase, its connection to the peer, and what waits for the disk.
+
+use std::collections::VecDeque;
+
+use super::command::{Commit, Reply};
+use super::frame::{Hello, State};
+use super::io::{Ticket, WriteId};
+use crate::ledger::{Contents, Position};
+use crate::manifest::types::{Redundancy, Role};
+use crate::measure::{Epoch, Generation, Moment};
+use crate::name::LeaseId;
+
+/// What a server does now, with what it needs to know for that.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// It has no bundle.
+    Unconfigured,
+    /// A primary that starts: it looks for its peer until then (rule 6).
+    Recovering { until: Moment },
+    /// A server whose next epoch is being made durable, to serve in it.
+    TakingOver,
+    /// It stays silent.
+    Standby(Standby),
+    /// It serves.
+    Active(Active),
+    /// It has stopped, or starts anew.
+    Stopped,
+}
+
+impl Phase {
+    /// How a server with a bundle begins.
+    pub(super) fn begin(role: Role, redundancy: &Redundancy, now: Moment) -> Self {
+        match role {
+            Role::Primary => Self::Recovering { until: now + redundancy.failover_after },
+            Role::Secondary => Self::Standby(Standby::silent(now)),
+        }
+    }
+
+    pub(super) fn state(&self) -> State {
+        match self {
+            Self::Unconfigured => State::Unconfigured,
+            Self::Recovering { .. } | Self::TakingOver | Self::Stopped => State::Recovering,
+            Self::Standby(standby) if standby.handing_over => State::Recovering,
+            Self::Standby(_) => State::Standby,
+            Self::Active(_) => State::Active,
+        }
+    }
+}
+
+/// A server that stays silent.
+#[derive(Debug)]
+pub(super) struct Standby {
+    /// Since when nothing was heard of an active peer.
+    pub(super) silent_since: Moment,
+    /// Whether the active server said that it grants nothing this server does not have, and nothing has come between.
+    pub(super) in_step: bool,
+    /// When it sent the last message that such a word acknowledged.
+    pub(super) acked: Moment,
+    /// Whether it has just stopped serving and waits to be caught up.
+    pub(super) handing_over: bool,
+}
+
+impl Standby {
+    pub(super) fn silent(now: Moment) -> Self {
+        Self { silent_since: now, in_step: false, acked: now, handing_over: false }
+    }
+
+    pub(super) fn handing_over(now: Moment) -> Self {
+        Self { handing_over: true, ..Self::silent(now) }
+    }
+}
+
+/// A server that serves.
+#[derive(Debug)]
+pub(super) struct Active {
+    /// Until when it grants nothing new, since it may not know every lease (rule 4).
+    pub(super) grace: Option<Moment>,
+    /// How it stands with its peer.
+    pub(super) peering: Peering,
+    /// When it may go on alone, where it is not paired (rule 2).
+    pub(super) alone_at: Moment,
+    /// Before when it does not try again to catch its peer up, after that took too long.
+    pub(super) retry_at: Moment,
+}
+
+/// How an active server stands with its peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Peering {
+    /// It counts on nobody: what is durable here is granted. A secondary that serves always does so.
+    Alone,
+    /// "Alone" is being made durable.
+    GoingAlone,
+    /// The peer does not answer; until `alone_at` nothing is granted.
+    Lost,
+    /// The peer was asked for its ledger.
+    Asking,
+    /// The merged ledger is being made durable.
+    Merging,
+    /// The whole ledger was sent to the peer; records follow.
+    CatchingUp,
+    /// The peer has it all; "paired" is being made durable.
+    Pairing,
+    /// Every grant is durable on both before it is answered.
+    Paired,
+}
+
+/// A connection to the peer.
+#[derive(Debug)]
+pub(super) struct Link {
+    /// What the peer said of itself.
+    pub(super) hello: Option<Hello>,
+    /// What the peer says it does now.
+    pub(super) state: State,
+    /// How many frames came.
+    pub(super) received: u64,
+    /// How many frames were sent.
+    pub(super) sent: u64,
+    /// When those not acknowledged yet were sent, by number.
+    pub(super) sent_at: VecDeque<(u64, Moment)>,
+    /// When the last frame came.
+    pub(super) heard: Moment,
+    /// The bundle that was offered on it.
+    pub(super) offered: Generation,
+    /// How many heartbeats in a row told of an older bundle than ours.
+    pub(super) behind: u8,
+    /// The parts of a ledger that have come so far.
+    pub(super) incoming: Option<Contents>,
+    /// Whether this server gave its ledger on this connection.
+    pub(super) handed_over: bool,
+    /// Whether the peer was asked for its ledger on this connection.
+    pub(super) asked: bool,
+}
+
+impl Link {
+    /// How many frames may wait for their acknowledgement before the oldest are no longer told apart.
+    const SENT_KEPT: usize = 4096;
+
+    pub(super) fn new(now: Moment) -> Self {
+        Self {
+            hello: None,
+            state: State::Recovering,
+            received: 0,
+            sent: 0,
+            sent_at: VecDeque::new(),
+            heard: now,
+            offered: Generation(0),
+            behind: 0,
+            incoming: None,
+            handed_over: false,
+            asked: false,
+        }
+    }
+
+    pub(super) fn count_sent(&mut self, now: Moment) {
+        self.sent += 1;
+        match self.sent_at.back_mut() {
+            // Many frames of one moment are one entry.
+            Some((number, at)) if *at == now => *number = self.sent,
+            _ => self.sent_at.push_back((self.sent, now)),
+        }
+        if self.sent_at.len() > Self::SENT_KEPT {
+            self.sent_at.pop_front();
+        }
+    }
+
+    /// When the last of the first `received` frames was sent, as far as that is still known.
+    pub(super) fn acknowledge(&mut self, received: u64) -> Option<Moment> {
+        let mut last = None;
+        while let Some((number, at)) = self.sent_at.front() {
+            if *number > received {
+                break;
+            }
+            last = Some(*at);
+            self.sent_at.pop_front();
+        }
+        last
+    }
+}
+
+/// What follows once a write is durable.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// Tell the peer that its records are durable here.
+    TellDurable { link: u64, position: Position },
+    /// Tell the peer that its ledger is durable here.
+    TellCaughtUp { link: u64, position: Position },
+    /// Serve, in this epoch, with a grace or without.
+    Serve { epoch: Epoch, grace: bool, alone: bool },
+    /// Go on alone, in this epoch.
+    Alone { epoch: Epoch },
+    /// Count on the peer, on this connection.
+    Pair { link: u64 },
+    /// Start a bundle.
+    Install { ticket: Option<Ticket>, commit: Box<Commit> },
+}
+
+/// A reply that waits until what it tells is durable where it must be.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) ticket: Ticket,
+    pub(super) reply: Reply,
+    /// The write on this server's disk that it waits for.
+    pub(super) write: WriteId,
+    /// The record that must be durable at the peer too, while paired.
+    pub(super) seq: u64,
+    /// When it is refused instead.
+    pub(super) give_up: Moment,
+    /// The lease that began with it: given up where the ledgers are merged before.
+    pub(super) begun: Option<LeaseId>,
+}

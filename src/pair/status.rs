@@ -1,0 +1,109 @@
+//! What a server says of itself and its peer: the facts behind `GET /v1/status`.
+
+use super::io::Committed;
+use super::phase::Phase;
+use super::{Pair, State, terms};
+use crate::entitlement::Use as Usage;
+use crate::manifest::types::Role;
+use crate::measure::{Epoch, Generation, Seats, Span, Timestamp};
+use crate::name::{BundleHash, ProductName, ServerName};
+
+/// What a server says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PairStatus {
+    /// Its name.
+    pub name: ServerName,
+    /// What it is configured to be.
+    pub role: Option<Role>,
+    /// What it does.
+    pub state: State,
+    /// The latest epoch it made or learned of.
+    pub epoch: Epoch,
+    /// The number of the bundle that runs.
+    pub generation: Generation,
+    /// The hash of the bundle that runs.
+    pub bundle: Option<BundleHash>,
+    /// When that was committed here.
+    pub committed_at: Option<Timestamp>,
+    /// How long it still grants nothing new, where it may not know every lease.
+    pub grace_ends_in: Option<Span>,
+    /// Its peer.
+    pub peer: Option<PeerStatus>,
+    /// What it serves.
+    pub products: Vec<ProductStatus>,
+}
+
+/// What a server knows of its peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerStatus {
+    /// Its name.
+    pub name: ServerName,
+    /// Whether there is a connection to it.
+    pub reachable: bool,
+    /// Whether the two count on each other.
+    pub paired: bool,
+    /// How long ago it was last heard on this connection.
+    pub last_heard: Option<Span>,
+}
+
+/// A product as a server sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProductStatus {
+    /// The product.
+    pub product: ProductName,
+    /// The seats that this server's valid licenses offer.
+    pub capacity: Seats,
+    /// The seats that are held.
+    pub used: Seats,
+    /// The seats that are kept free for assignments that do not use them yet.
+    pub reserved: Seats,
+    /// The seats held above the capacity.
+    pub over_grant: Seats,
+}
+
+impl Pair {
+    /// What this server says of itself and its peer at this time.
+    #[must_use]
+    pub fn status(&self, now: crate::measure::Now) -> PairStatus {
+        let committed = self.committed.as_ref();
+        PairStatus {
+            name: self.me.clone(),
+            role: self.role(),
+            state: self.state(),
+            epoch: self.facts.epoch,
+            generation: self.generation(),
+            bundle: committed.map(|committed: &Committed| committed.hash),
+            committed_at: committed.map(|committed| committed.at),
+            grace_ends_in: match &self.phase {
+                Phase::Active(active) => active.grace.map(|until| until.since(now.moment)),
+                _ => None,
+            },
+            peer: self.peer().map(|peer| PeerStatus {
+                name: peer.name.clone(),
+                reachable: self.link.as_ref().is_some_and(|link| link.hello.is_some()),
+                paired: self.is_paired(),
+                last_heard: self.link.as_ref().map(|link| now.moment.since(link.heard)),
+            }),
+            products: self.products(),
+        }
+    }
+
+    fn products(&self) -> Vec<ProductStatus> {
+        let Some(config) = self.config.as_deref() else { return Vec::new() };
+        let Some(terms) = terms(config, &self.me, self.now) else { return Vec::new() };
+        let status = |(name, product): (&ProductName, &crate::bundle::Product)| {
+            let nothing = Usage::default();
+            let usage = self.ledger.usage(name).unwrap_or(&nothing);
+            let limits = product.policy.assignments().iter().enumerate();
+            let reserved = limits.map(|(i, limits)| limits.reserve.less(usage.of(i))).sum();
+            ProductStatus {
+                product: name.clone(),
+                capacity: terms.capacity(name),
+                used: self.ledger.live(name),
+                reserved,
+                over_grant: self.ledger.over_grant(name, &terms),
+            }
+        };
+        config.products.iter().map(status).collect()
+    }
+}

@@ -1,0 +1,211 @@
+//! Time: all the deadlines of the pair, and what is done when one has come.
+
+use super::Pair;
+use super::frame::{Frame, Heartbeat};
+use super::io::{Effect, Write};
+use super::phase::{Next, Peering, Phase};
+use crate::measure::{Moment, Span};
+use crate::mutant;
+
+/// How many renewals one heartbeat tells of.
+const RENEWALS_TOLD: usize = 5_000;
+
+/// What the pair waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Timer {
+    /// When to say that this server is still there.
+    Beat,
+    /// When to stop looking for the peer and serve alone.
+    LookForPeer,
+    /// When to take the place of a silent peer.
+    Silence,
+    /// When to stop waiting for the peer and go on alone.
+    Alone,
+    /// When the grace is over.
+    Grace,
+    /// When a waiting reply is refused.
+    Reply,
+    /// When the next lease runs out.
+    Lease,
+}
+
+impl Pair {
+    /// When to call with [`Input::Deadline`](super::Input::Deadline), at the latest.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Moment> {
+        self.timers().into_iter().flatten().map(|(_, at)| at).min()
+    }
+
+    fn timers(&self) -> [Option<(Timer, Moment)>; 7] {
+        let heartbeat = self.redundancy().heartbeat;
+        let mut timers = [None; 7];
+        if !matches!(self.phase, Phase::Stopped) {
+            timers[0] = Some((Timer::Beat, self.last_beat + heartbeat));
+        }
+        timers[1] = self.waiting.front().map(|first| (Timer::Reply, first.give_up));
+        match &self.phase {
+            Phase::Recovering { until } => timers[2] = Some((Timer::LookForPeer, *until)),
+            Phase::Standby(standby) => {
+                let at = standby.silent_since + self.redundancy().failover_after;
+                timers[2] = Some((Timer::Silence, at));
+            }
+            Phase::Active(active) => {
+                timers[2] = active.grace.map(|at| (Timer::Grace, at));
+                timers[3] = self.ledger.deadline().map(|at| (Timer::Lease, at));
+                let decided = matches!(
+                    active.peering,
+                    Peering::Alone | Peering::GoingAlone | Peering::Paired
+                );
+                timers[4] = (!decided).then_some((Timer::Alone, active.alone_at));
+            }
+            Phase::Unconfigured | Phase::TakingOver | Phase::Stopped => {}
+        }
+        timers
+    }
+
+    pub(super) fn on_deadline(&mut self, out: &mut Vec<Effect>) {
+        let now = self.now.moment;
+        let due: Vec<Timer> = self
+            .timers()
+            .into_iter()
+            .flatten()
+            .filter(|(_, at)| *at <= now)
+            .map(|(timer, _)| timer)
+            .collect();
+        for timer in due {
+            match timer {
+                Timer::Beat => {
+                    self.beat(out);
+                    self.keep_house(out);
+                }
+                Timer::LookForPeer => self.serve_without_peer(out),
+                Timer::Silence => self.take_over(out),
+                Timer::Alone => self.stop_waiting_for_peer(out),
+                Timer::Grace => self.end_grace(out),
+                Timer::Reply => self.give_up_waiting(out),
+                Timer::Lease => self.expire(out),
+            }
+        }
+    }
+
+    /// Says that this server is still there, and notices a peer that is not.
+    pub(super) fn beat(&mut self, out: &mut Vec<Effect>) {
+        self.last_beat = self.now.moment;
+        let redundancy = self.redundancy();
+        if self.is_silent() {
+            self.lose_peer(out);
+        }
+        let silence = self.link.as_ref().map(|link| self.now.moment.since(link.heard));
+        if silence.is_some_and(|silence| silence > redundancy.failover_after) {
+            return self.disconnect(out);
+        }
+        let Some(link) = &self.link else { return };
+        let (received, heard) = (link.received, link.heard);
+        let paired = match &mut self.phase {
+            Phase::Active(active) if active.peering == Peering::Paired => {
+                // From its last message on the secondary can count on this word (rule 2).
+                active.alone_at = heard + redundancy.alone_after();
+                true
+            }
+            _ => false,
+        };
+        let mut renewed = std::mem::take(&mut self.renewed);
+        let told: Vec<_> = renewed.iter().take(RENEWALS_TOLD).cloned().collect();
+        for id in &told {
+            renewed.remove(id);
+        }
+        if paired {
+            self.renewed = renewed;
+        }
+        let beat = Heartbeat {
+            state: self.state(),
+            paired,
+            received,
+            generation: self.generation(),
+            renewed: if paired { told } else { Vec::new() },
+        };
+        self.send(Frame::Heartbeat(beat), out);
+    }
+
+    /// Whether the peer has missed its acknowledgements: a connection may stand that carries nothing.
+    pub(super) fn is_silent(&self) -> bool {
+        let redundancy = self.redundancy();
+        let missed = redundancy.heartbeat.times(3).max(redundancy.failover_after.part(2));
+        self.link.as_ref().is_some_and(|link| self.now.moment.since(link.heard) > missed)
+    }
+
+    /// Forgets what need not be remembered, and writes down how late it is.
+    fn keep_house(&mut self, out: &mut Vec<Effect>) {
+        const WALL_KEPT: Span = Span::from_secs(60);
+        let (uses, nonces) = self.ledger.forget(self.now);
+        if !uses.is_empty() || !nonces.is_empty() {
+            self.persist(vec![Write::Forget { uses, nonces }], out);
+        }
+        if self.config.is_some() && self.now.wall.since(self.wall_written) >= WALL_KEPT {
+            self.wall_written = self.now.wall;
+            self.persist(vec![Write::Facts(self.facts.clone())], out);
+        }
+    }
+
+    /// No peer was found in time: the primary serves alone, not knowing what its peer granted (rules 4 and 6).
+    fn serve_without_peer(&mut self, out: &mut Vec<Effect>) {
+        self.disconnect(out);
+        let epoch = self.next_epoch();
+        self.facts.epoch = epoch;
+        self.facts.served = true;
+        self.facts.paired = false;
+        self.ledger.begin(epoch);
+        self.phase = Phase::TakingOver;
+        let next = Next::Serve { epoch, grace: true, alone: true };
+        self.persist_then(vec![Write::Facts(self.facts.clone())], next, out);
+    }
+
+    fn stop_waiting_for_peer(&mut self, out: &mut Vec<Effect>) {
+        let waits = matches!(&self.phase, Phase::Active(active)
+            if !matches!(active.peering, Peering::Alone | Peering::GoingAlone | Peering::Merging));
+        if !waits {
+            return;
+        }
+        // One that is there and does not get in step must not keep clients waiting again at once.
+        let retry_at = self.now.moment + self.redundancy().alone_after().times(5);
+        if self.link.is_some()
+            && let Phase::Active(active) = &mut self.phase
+        {
+            active.retry_at = retry_at;
+        }
+        self.disconnect(out);
+        self.go_alone(out);
+    }
+
+    fn end_grace(&mut self, out: &mut Vec<Effect>) {
+        if let Phase::Active(active) = &mut self.phase {
+            active.grace = None;
+            self.event("grace-over", serde_json::Map::new(), out);
+        }
+    }
+
+    /// Whether this server has just woken: one that was active starts anew, a standby counts silence anew (rule 11).
+    pub(super) fn notice_pause(&mut self, out: &mut Vec<Effect>) -> bool {
+        if self.config.is_none() || mutant!(WakesServing) {
+            return false;
+        }
+        let redundancy = self.redundancy();
+        let late = self.now.moment.since(self.last_beat);
+        match &mut self.phase {
+            Phase::Active(_) => {
+                let allowed = redundancy.failover_after.less(redundancy.heartbeat.times(2));
+                if late > allowed {
+                    self.restart("it was paused for longer than its peer waits", out);
+                    return true;
+                }
+            }
+            Phase::Standby(standby) if late > redundancy.heartbeat.times(2) => {
+                standby.silent_since = self.now.moment;
+                standby.in_step = false;
+                self.last_beat = self.now.moment;
+            }
+            _ => {}
+        }
+        false
+    }
+}
