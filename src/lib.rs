@@ -35,3 +35,5 @@ pub mod cli;
 pub mod client;
 #[cfg(feature = "reconcile")]
 pub mod reconcile;
+#[cfg(feature = "reconcile")]
+pub mod repository;

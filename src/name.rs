@@ -229,7 +229,7 @@ impl HostPattern {
 }
 
 /// Glob match of `*` and `?` in time proportional to the product of the lengths, at worst.
-fn wildcard(pattern: &str, text: &str) -> bool {
+pub(crate) fn wildcard(pattern: &str, text: &str) -> bool {
     let (mut p, mut t) = (pattern.chars(), text.chars());
     // Where the last `*` was, and how much of the text it has taken.
     let mut retry: Option<(std::str::Chars<'_>, std::str::Chars<'_>)> = None;

@@ -8,7 +8,7 @@
 //! errors and warnings share one space of numbers. A number is never used again for something else.
 
 use super::finding::Code;
-use super::shape;
+use super::{check, shape};
 
 /// Every code, by number.
 pub static ALL: &[&Code] = &[
@@ -43,6 +43,42 @@ pub static ALL: &[&Code] = &[
     &shape::invalid_path::CODE,
     &shape::reserve_above_max::CODE,
     &shape::too_many_findings::CODE,
+    &check::server_roles::CODE,
+    &check::duplicate_server::CODE,
+    &check::role_mismatch::CODE,
+    &check::same_address::CODE,
+    &check::key_missing::CODE,
+    &check::not_in_force::CODE,
+    &check::mode_not_served::CODE,
+    &check::license_damaged::CODE,
+    &check::license_signature::CODE,
+    &check::vendor_not_trusted::CODE,
+    &check::license_bound_elsewhere::CODE,
+    &check::mode_not_allowed::CODE,
+    &check::twin_missing::CODE,
+    &check::license_expired::CODE,
+    &check::license_not_yet_valid::CODE,
+    &check::license_ends_soon::CODE,
+    &check::license_repeated::CODE,
+    &check::share_differs::CODE,
+    &check::capacities_differ::CODE,
+    &check::duplicate_name::CODE,
+    &check::unknown_user::CODE,
+    &check::unknown_group::CODE,
+    &check::unknown_product::CODE,
+    &check::product_not_assigned::CODE,
+    &check::reserve_exceeds_capacity::CODE,
+    &check::unassigned_user::CODE,
+    &check::unreachable_assignment::CODE,
+    &check::no_operator::CODE,
+    &check::signer_dropped::CODE,
+    &check::secret_key_tracked::CODE,
+    &check::schema_old::CODE,
+    &check::file_not_found::CODE,
+    &check::file_not_readable::CODE,
+    &check::invalid_list_line::CODE,
+    &check::manifest_not_readable::CODE,
+    &check::git_not_asked::CODE,
 ];
 
 /// The code with this number or name.

@@ -3,6 +3,7 @@
 //! `tree` reads YAML into nodes with positions, `walk` and `parse` make types of them, `limits` judges values that
 //! the types cannot, `shape/` has the page of each finding that these make. Files are handed in as bytes.
 
+pub mod check;
 pub mod codes;
 mod fields;
 pub mod finding;
@@ -13,6 +14,7 @@ pub mod places;
 mod plain;
 pub mod schema;
 pub mod shape;
+pub mod sources;
 mod suggest;
 mod tree;
 pub mod types;
