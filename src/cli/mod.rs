@@ -22,10 +22,10 @@ use output::Output;
 #[command(name = "tandem", version, propagate_version = true, max_term_width = 100)]
 struct Cli {
     /// Print results and errors only.
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, display_order = 900, conflicts_with = "verbose")]
     quiet: bool,
     /// Say more about what is done; twice and three times for more. `TANDEM_LOG` takes a finer filter.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, display_order = 901, action = clap::ArgAction::Count)]
     verbose: u8,
     #[command(subcommand)]
     verb: Option<verb::Verb>,
