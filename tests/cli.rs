@@ -3,10 +3,8 @@
 mod support;
 
 mod cli {
-    mod checkout;
     mod init;
     mod key;
-    mod leases;
     mod license;
     mod program;
     mod vendor;

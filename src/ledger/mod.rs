@@ -10,8 +10,6 @@ mod drain;
 mod lease;
 mod merge;
 mod request;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

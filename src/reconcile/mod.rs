@@ -4,6 +4,9 @@
 //! decided is decided by pure parts: `plan`, [`decide`] and `watch::steer`. Values come in, never paths, so that the
 //! same code runs inside a simulation; only `watch` reads files.
 
+pub mod apply;
 pub mod decide;
+pub mod desired;
 pub mod event;
+pub mod observe;
 pub mod watch;

@@ -92,7 +92,7 @@ pub(super) fn sign(
     stream: &mut dyn Talk,
     key: &PublicKey,
     bytes: &[u8],
-) -> Result<Signature, AgentError> {
+) -> Result<[u8; 64], AgentError> {
     let blob = key.to_bytes().map_err(|_| AgentError::Malformed)?;
     let mut body = Vec::new();
     put(&mut body, &blob)?;
@@ -101,11 +101,10 @@ pub(super) fn sign(
     let answer = ask(stream, SIGN_REQUEST, &body, SIGN_RESPONSE)?;
     let blob = text(&mut answer.as_slice()).ok_or(AgentError::Malformed)?;
     let signature = Signature::try_from(blob).map_err(|_| AgentError::Malformed)?;
-    if signature.algorithm() == Algorithm::Ed25519 {
-        Ok(signature)
-    } else {
-        Err(AgentError::Malformed)
+    if signature.algorithm() != Algorithm::Ed25519 {
+        return Err(AgentError::Malformed);
     }
+    signature.as_bytes().try_into().map_err(|_| AgentError::Malformed)
 }
 
 /// Takes a number off the front.

@@ -9,12 +9,16 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ssh_key::{HashAlg, LineEnding, PrivateKey, PublicKey, SshSig};
+use ed25519_dalek::VerifyingKey;
+use ssh_key::{LineEnding, PrivateKey, PublicKey};
 use zeroize::Zeroizing;
 
 pub use agent::AgentError;
 
 use crate::manifest::types::SshPublicKey;
+use crate::statement::{
+    MemoryKey, Namespace, OperatorKey, OperatorKeyError, SignError, Signs, assemble, signed_data,
+};
 
 /// The largest key file that is read.
 const KEY_BYTES_MAX: u64 = 64 * 1024;
@@ -36,13 +40,13 @@ pub enum KeyError {
         /// The file.
         path: PathBuf,
     },
-    /// The key is of another kind.
-    #[error("the key in `{path}` is of the kind `{kind}`, but operators sign with `ssh-ed25519`")]
-    Kind {
+    /// The key is none that operators sign with.
+    #[error("the key in `{path}` {error}")]
+    Unfit {
         /// The file.
         path: PathBuf,
-        /// Its kind, as OpenSSH calls it.
-        kind: String,
+        /// Why not.
+        error: OperatorKeyError,
     },
     /// The key is encrypted and nobody is there to say its password.
     #[error(
@@ -81,32 +85,49 @@ pub enum KeyError {
     NoAgent(AgentError),
 }
 
-/// Why a signature could not be made.
-#[derive(Debug, thiserror::Error)]
-pub enum SignError {
-    /// The agent did not sign.
-    #[error(transparent)]
-    Agent(#[from] AgentError),
-    /// The key did not sign.
-    #[error("the operator's key cannot sign: {0}")]
-    Key(#[from] ssh_key::Error),
-}
-
-/// A key that an operator signs with.
-pub struct OperatorKey {
-    public: PublicKey,
+/// A key to sign with, whoever holds its private half.
+pub struct HeldKey {
+    public: OperatorKey,
     holder: Holder,
 }
 
 /// Who holds the private half.
 enum Holder {
-    Memory(Box<PrivateKey>),
-    Agent(Option<OsString>),
+    Memory(MemoryKey),
+    Agent { socket: Option<OsString>, key: PublicKey },
 }
 
-impl std::fmt::Debug for OperatorKey {
+impl std::fmt::Debug for HeldKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("OperatorKey").field(&self.fingerprint()).finish()
+        f.debug_tuple("HeldKey").field(&self.public).finish()
+    }
+}
+
+impl Signs for HeldKey {
+    fn public(&self) -> &OperatorKey {
+        &self.public
+    }
+
+    fn sign(&self, namespace: Namespace, message: &[u8]) -> Result<String, SignError> {
+        match &self.holder {
+            Holder::Memory(key) => key.sign(namespace, message),
+            Holder::Agent { socket, key } => {
+                let failed = |problem: String| {
+                    let fingerprint = self.public.fingerprint();
+                    SignError { fingerprint, problem }
+                };
+                let data = signed_data(namespace, message);
+                let signature = agent::connect(socket.as_deref())
+                    .and_then(|mut stream| agent::sign(&mut *stream, key, &data))
+                    .map_err(|error| failed(error.to_string()))?;
+                // An agent that signs something else is found out here and not by a server.
+                let verified = VerifyingKey::from_bytes(self.public.bytes()).and_then(|public| {
+                    public.verify_strict(&data, &ed25519_dalek::Signature::from_bytes(&signature))
+                });
+                verified.map_err(|_| failed("the ssh-agent gave a wrong signature".to_owned()))?;
+                Ok(assemble(*self.public.bytes(), namespace, signature))
+            }
+        }
     }
 }
 
@@ -114,7 +135,7 @@ impl std::fmt::Debug for OperatorKey {
 #[derive(Debug)]
 pub struct Found {
     /// The key.
-    pub key: OperatorKey,
+    pub key: HeldKey,
     /// That others can read its file, and how to mend that.
     pub warning: Option<String>,
 }
@@ -146,35 +167,54 @@ pub fn find(search: &mut Search<'_>) -> Result<Found, KeyError> {
 fn from_file(path: &Path, search: &mut Search<'_>) -> Result<Found, KeyError> {
     let text = read(path)?;
     let no_key = || KeyError::NoKey { path: path.to_owned() };
-    if let Ok(text) = std::str::from_utf8(&text)
-        && let Ok(public) = PublicKey::from_openssh(text.trim())
-    {
-        check_kind(path, &public)?;
-        if !holds(search, &public) {
-            return Err(KeyError::OnlyPublic { path: path.to_owned() });
-        }
-        let holder = Holder::Agent(search.agent.clone());
-        return Ok(Found { key: OperatorKey { public, holder }, warning: None });
+    let text = std::str::from_utf8(&text).map_err(|_| no_key())?;
+    if let Ok(key) = PublicKey::from_openssh(text.trim()) {
+        let held = held_by_agent(path, key, search)?;
+        let only_public = || KeyError::OnlyPublic { path: path.to_owned() };
+        return Ok(Found { key: held.ok_or_else(only_public)?, warning: None });
     }
-    let private = PrivateKey::from_openssh(text.as_slice()).map_err(|_| no_key())?;
-    let public = private.public_key().clone();
-    check_kind(path, &public)?;
+    let private = PrivateKey::from_openssh(text).map_err(|_| no_key())?;
     let warning = readable_by_others(path).then(|| {
         format!("`{0}` can be read by others on this machine: `chmod 600 {0}`", path.display())
     });
-    let holder = if !private.is_encrypted() {
-        Holder::Memory(Box::new(private))
-    } else if holds(search, &public) {
-        Holder::Agent(search.agent.clone())
-    } else {
-        let password =
-            (search.password)(path).ok_or_else(|| KeyError::Encrypted { path: path.to_owned() })?;
-        let open = private
-            .decrypt(password.as_bytes())
-            .map_err(|_| KeyError::Password { path: path.to_owned() })?;
-        Holder::Memory(Box::new(open))
-    };
-    Ok(Found { key: OperatorKey { public, holder }, warning })
+    if !private.is_encrypted() {
+        return Ok(Found { key: in_memory(path, text)?, warning });
+    }
+    if let Some(key) = held_by_agent(path, private.public_key().clone(), search)? {
+        return Ok(Found { key, warning });
+    }
+    let password =
+        (search.password)(path).ok_or_else(|| KeyError::Encrypted { path: path.to_owned() })?;
+    let open = private
+        .decrypt(password.as_bytes())
+        .and_then(|open| open.to_openssh(LineEnding::LF))
+        .map_err(|_| KeyError::Password { path: path.to_owned() })?;
+    Ok(Found { key: in_memory(path, &open)?, warning })
+}
+
+fn in_memory(path: &Path, text: &str) -> Result<HeldKey, KeyError> {
+    let key = MemoryKey::from_openssh(text).map_err(|error| unfit(path, error))?;
+    Ok(HeldKey { public: key.public().clone(), holder: Holder::Memory(key) })
+}
+
+/// The key of a file as one to sign with through the agent; none where the agent does not hold it, or cannot be
+/// reached.
+fn held_by_agent(
+    path: &Path,
+    key: PublicKey,
+    search: &Search<'_>,
+) -> Result<Option<HeldKey>, KeyError> {
+    let line = key.to_openssh().map_err(|_| KeyError::NoKey { path: path.to_owned() })?;
+    let public = OperatorKey::parse(&line).map_err(|error| unfit(path, error))?;
+    let holds = agent::connect(search.agent.as_deref())
+        .and_then(|mut stream| agent::keys(&mut *stream))
+        .is_ok_and(|keys| keys.iter().any(|held| held.key_data() == key.key_data()));
+    let holder = Holder::Agent { socket: search.agent.clone(), key };
+    Ok(holds.then_some(HeldKey { public, holder }))
+}
+
+fn unfit(path: &Path, error: OperatorKeyError) -> KeyError {
+    KeyError::Unfit { path: path.to_owned(), error }
 }
 
 fn from_agent(search: &Search<'_>) -> Result<Found, KeyError> {
@@ -182,36 +222,24 @@ fn from_agent(search: &Search<'_>) -> Result<Found, KeyError> {
         .and_then(|mut stream| agent::keys(&mut *stream))
         .map_err(KeyError::NoAgent)?;
     let wanted: Vec<_> =
-        search.operators.iter().filter_map(|key| PublicKey::from_openssh(&key.0).ok()).collect();
-    let fits = |key: &&PublicKey| {
-        search.operators.is_empty() || wanted.iter().any(|one| one.key_data() == key.key_data())
-    };
-    let Some(public) = held.iter().find(fits) else {
-        let found = match held.len() {
+        search.operators.iter().filter_map(|key| OperatorKey::parse(&key.0).ok()).collect();
+    let number = held.len();
+    let mut fitting = held.into_iter().filter_map(|key| {
+        let public = OperatorKey::parse(&key.to_openssh().ok()?).ok()?;
+        let fits = search.operators.is_empty() || wanted.contains(&public);
+        fits.then(|| {
+            let holder = Holder::Agent { socket: search.agent.clone(), key };
+            Found { key: HeldKey { public, holder }, warning: None }
+        })
+    });
+    fitting.next().ok_or_else(|| {
+        let found = match number {
             0 => "it holds no `ssh-ed25519` key".to_owned(),
             1 => "it holds one, of somebody else".to_owned(),
             many => format!("it holds {many}, of others"),
         };
-        return Err(KeyError::NoneFits { found });
-    };
-    let holder = Holder::Agent(search.agent.clone());
-    Ok(Found { key: OperatorKey { public: public.clone(), holder }, warning: None })
-}
-
-/// Whether the agent holds this key. An agent that cannot be reached holds none.
-fn holds(search: &Search<'_>, public: &PublicKey) -> bool {
-    agent::connect(search.agent.as_deref())
-        .and_then(|mut stream| agent::keys(&mut *stream))
-        .is_ok_and(|keys| keys.iter().any(|key| key.key_data() == public.key_data()))
-}
-
-fn check_kind(path: &Path, public: &PublicKey) -> Result<(), KeyError> {
-    if public.key_data().is_ed25519() {
-        Ok(())
-    } else {
-        let kind = public.algorithm().to_string();
-        Err(KeyError::Kind { path: path.to_owned(), kind })
-    }
+        KeyError::NoneFits { found }
+    })
 }
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyError> {
@@ -233,54 +261,6 @@ fn readable_by_others(path: &Path) -> bool {
 #[cfg(not(unix))]
 const fn readable_by_others(_: &Path) -> bool {
     false
-}
-
-impl OperatorKey {
-    /// A key in memory.
-    #[must_use]
-    pub fn in_memory(private: PrivateKey) -> Self {
-        Self { public: private.public_key().clone(), holder: Holder::Memory(Box::new(private)) }
-    }
-
-    /// The public half.
-    #[must_use]
-    pub const fn public(&self) -> &PublicKey {
-        &self.public
-    }
-
-    /// The public half's fingerprint, as `ssh-keygen -l` shows it.
-    #[must_use]
-    pub fn fingerprint(&self) -> String {
-        self.public.fingerprint(HashAlg::Sha256).to_string()
-    }
-
-    /// Signs a message for a namespace: an SSHSIG over it (PROTOCOL.sshsig, SHA-512).
-    ///
-    /// # Errors
-    /// The agent refused or is gone.
-    pub fn sshsig(&self, namespace: &str, message: &[u8]) -> Result<SshSig, SignError> {
-        match &self.holder {
-            Holder::Memory(private) => Ok(private.sign(namespace, HashAlg::Sha512, message)?),
-            Holder::Agent(socket) => {
-                let signed = SshSig::signed_data(namespace, HashAlg::Sha512, message)?;
-                let mut stream = agent::connect(socket.as_deref())?;
-                let signature = agent::sign(&mut *stream, &self.public, &signed)?;
-                let data = self.public.key_data().clone();
-                let sshsig = SshSig::new(data, namespace, HashAlg::Sha512, signature)?;
-                // An agent that signs with another key, or something else, is found out here and not by a server.
-                self.public.verify(namespace, message, &sshsig)?;
-                Ok(sshsig)
-            }
-        }
-    }
-}
-
-/// The armored text of a signature, as `ssh-keygen -Y sign` writes it.
-///
-/// # Errors
-/// The signature cannot be encoded.
-pub fn armored(signature: &SshSig) -> Result<String, ssh_key::Error> {
-    signature.to_pem(LineEnding::LF)
 }
 
 #[cfg(test)]
@@ -305,6 +285,11 @@ mod tests {
         PrivateKey::new(pair.into(), "ana").expect("a valid key")
     }
 
+    fn verifies(key: &PrivateKey, namespace: &str, armored: &str) -> bool {
+        let signature = ssh_key::SshSig::from_pem(armored).expect("a signature");
+        key.public_key().verify(namespace, MESSAGE, &signature).is_ok()
+    }
+
     fn written(name: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join(name);
@@ -317,9 +302,9 @@ mod tests {
         let key = private(7);
         let (_folder, path) = written("operator", &key.to_openssh(LineEnding::LF).expect("text"));
         let found = find(&mut search(Some(&path), &mut nobody)).expect("a key");
-        let signature = found.key.sshsig("tandem-apply", MESSAGE).expect("signs");
-        assert_eq!(key.public_key().verify("tandem-apply", MESSAGE, &signature), Ok(()));
-        assert!(key.public_key().verify("tandem-request", MESSAGE, &signature).is_err());
+        let signature = found.key.sign(Namespace::Apply, MESSAGE).expect("signs");
+        assert!(verifies(&key, "tandem-apply", &signature));
+        assert!(!verifies(&key, "tandem-request", &signature));
     }
 
     #[cfg(unix)]
@@ -346,7 +331,7 @@ mod tests {
         assert!(matches!(found, Err(KeyError::Password { .. })), "{found:?}");
         let mut right = |_: &Path| Some(Zeroizing::new("open sesame".to_owned()));
         let found = find(&mut search(Some(&path), &mut right)).expect("a key");
-        assert!(found.key.sshsig("tandem-apply", MESSAGE).is_ok());
+        assert!(found.key.sign(Namespace::Apply, MESSAGE).is_ok());
     }
 
     #[test]
@@ -403,12 +388,11 @@ mod tests {
             operators: &[SshPublicKey(private(9).public_key().to_openssh().expect("text"))],
             password: &mut nobody,
         });
-        let signed = found.as_ref().map(|found| found.key.sshsig("tandem-apply", MESSAGE));
+        let signed = found.as_ref().map(|found| found.key.sign(Namespace::Apply, MESSAGE));
         agent.kill().expect("ends");
         agent.wait().expect("ended");
         assert!(matches!(others, Err(KeyError::NoneFits { .. })), "{others:?}");
         let signature = signed.expect("a key").expect("a signature");
-        let public = private(7);
-        assert_eq!(public.public_key().verify("tandem-apply", MESSAGE, &signature), Ok(()));
+        assert!(verifies(&private(7), "tandem-apply", &signature));
     }
 }

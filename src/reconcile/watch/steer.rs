@@ -151,22 +151,30 @@ impl Steer {
         Step::Apply { degraded: !absent.is_empty() }
     }
 
-    /// An apply that [`Steer::step`] asked for, in the state given there, has ended.
-    pub fn ended(&mut self, now: Moment, wanted: &Wanted, sight: &Sight, ending: Ending) {
-        let retry = match ending {
+    /// An apply that [`Steer::step`] asked for, in the state given there, has ended. Returns after how long it is
+    /// tried again in this state.
+    pub fn ended(
+        &mut self,
+        now: Moment,
+        wanted: &Wanted,
+        sight: &Sight,
+        ending: Ending,
+    ) -> Option<Span> {
+        let wait = match ending {
             Ending::Done => {
                 self.applied = Some(wanted.bundle);
                 (self.drift, self.tried, self.retry) = (None, None, RETRY_MIN);
-                return;
+                return None;
             }
             Ending::Refused => None,
             Ending::Failed => {
                 let wait = self.retry;
                 self.retry = wait.times(2).min(RETRY_MAX);
-                Some(now + wait)
+                Some(wait)
             }
         };
-        self.tried = Some((wanted.clone(), sight.clone(), retry));
+        self.tried = Some((wanted.clone(), sight.clone(), wait.map(|wait| now + wait)));
+        wait
     }
 }
 
@@ -306,8 +314,9 @@ mod tests {
         let mut now = START;
         for wait in [1, 2, 4, 8, 16, 32, 60, 60] {
             assert_eq!(steer.step(now, Some(&wanted(2)), &state), Step::Apply { degraded: false });
-            steer.ended(now, &wanted(2), &state, Ending::Failed);
-            let retry = now + Span::from_secs(wait);
+            let wait = Span::from_secs(wait);
+            assert_eq!(steer.ended(now, &wanted(2), &state, Ending::Failed), Some(wait));
+            let retry = now + wait;
             assert_eq!(
                 steer.step(now, Some(&wanted(2)), &state),
                 Step::Rest(Standing::Failed { retry })
