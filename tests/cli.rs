@@ -3,8 +3,10 @@
 mod support;
 
 mod cli {
+    mod checkout;
     mod init;
     mod key;
+    mod leases;
     mod license;
     mod program;
     mod vendor;

@@ -114,6 +114,13 @@ impl Failure {
         self
     }
 
+    /// The same failure with one more cause, the farthest.
+    #[must_use]
+    pub fn with_cause(mut self, cause: impl Into<String>) -> Self {
+        self.causes.push(cause.into());
+        self
+    }
+
     /// How the program ends by it.
     #[must_use]
     pub const fn exit(&self) -> Exit {

@@ -2,10 +2,13 @@
 //!
 //! A verb parses, calls one operation and prints. Exit codes are known to `error` alone, streams to `output` alone.
 
+mod child;
 pub mod diagnostics;
 pub mod error;
+mod kept;
 pub mod key_file;
 pub mod output;
+mod servers;
 mod starter;
 mod verb;
 

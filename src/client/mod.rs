@@ -10,6 +10,7 @@ pub mod operator_key;
 #[cfg(test)]
 mod scripted;
 mod seat;
+mod serving;
 mod wire;
 
 pub use endpoint::{Endpoint, EndpointError, ServersError, servers_from};
@@ -17,3 +18,4 @@ pub use http::{Answer, Http, HttpError};
 pub use seat::{
     CheckoutError, CheckoutRequest, Client, Lease, ReleaseError, Seat, Standing, WhyLost,
 };
+pub use serving::{AskError, Serving};

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{oneshot, watch};
 
 use super::driver::{Driver, Event, Trouble};
-use super::endpoint::{Endpoint, EndpointError, ServersError};
+use super::endpoint::{Endpoint, ServersError};
 use super::http::Http;
 use crate::api::{LeaseBody, Problem, ProblemCode};
 use crate::failover::{Loss, Outcome, Timing};
@@ -170,7 +170,7 @@ impl Client {
         if servers.is_empty() {
             return Err(ServersError::Empty);
         }
-        servers.iter().try_for_each(|server| http.check(server).map_err(EndpointError::from))?;
+        servers.iter().try_for_each(|server| http.check(server))?;
         let shared =
             Shared { current: AtomicUsize::new(0), timing: Mutex::new((Timing::default(), false)) };
         Ok(Self { http, servers: servers.into(), shared: Arc::new(shared) })

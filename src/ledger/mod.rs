@@ -10,6 +10,8 @@ mod drain;
 mod lease;
 mod merge;
 mod request;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

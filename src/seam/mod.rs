@@ -1,10 +1,13 @@
-//! The four seams to the world: net, clock, disk, entropy. Each file has a trait and the real thing; nothing
-//! else in the product may touch the operating system (clippy.toml bans the ways around).
+//! The seams to the world: net, clock, disk, entropy, each a trait and the real thing; and what the system says of
+//! this process. Nothing else in the product may touch the operating system (clippy.toml bans the ways around).
 
 pub mod clock;
 pub mod disk;
 pub mod entropy;
 pub mod net;
+#[cfg(unix)]
+pub mod process;
+pub mod who;
 
 use std::sync::Arc;
 

@@ -1,6 +1,8 @@
 //! What the tests of the program share: a directory of their own, running `tandem` in it, and masks for what differs
 //! from run to run.
 
+pub(crate) mod answers;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 

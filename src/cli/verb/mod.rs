@@ -4,9 +4,12 @@
 //! help texts) and `pub(crate) fn run(self, cx: &Context) -> Result<Exit, Failure>`, then three lines here: the
 //! `mod`, the variant with its one-line help, and the arm in `run`. Its tests are `tests/cli/NAME.rs`.
 
+mod checkout;
 mod init;
 pub(super) mod key;
+mod leases;
 mod license;
+mod release;
 mod vendor;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -19,12 +22,18 @@ use crate::measure::{Timestamp, TimestampError};
 /// What `tandem` is asked to do.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Verb {
+    /// Take a seat, and hold it while a command runs.
+    Checkout(checkout::Args),
     /// Write a repository to start from: a manifest, licenses, keys and a CI job.
     Init(init::Args),
     /// Make and show the SSH keys that operators sign with.
     Key(key::Args),
+    /// Show which seats are held.
+    Leases(leases::Args),
     /// Read and check license files.
     License(license::Args),
+    /// Give back a lease that was checked out here.
+    Release(release::Args),
     /// Make a vendor's key and issue license files.
     Vendor(vendor::Args),
 }
@@ -33,9 +42,12 @@ impl Verb {
     /// Does it.
     pub(crate) fn run(self, cx: &Context) -> Result<Exit, Failure> {
         match self {
+            Self::Checkout(args) => args.run(cx),
             Self::Init(args) => args.run(cx),
             Self::Key(args) => args.run(cx),
+            Self::Leases(args) => args.run(cx),
             Self::License(args) => args.run(cx),
+            Self::Release(args) => args.run(cx),
             Self::Vendor(args) => args.run(cx),
         }
     }

@@ -1,0 +1,170 @@
+//! Which servers a client's verb speaks to: `--server`, `TANDEM_SERVERS`, or the user's own configuration.
+//!
+//! It finds the list; speaking to the servers is `client`'s.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::Context;
+use super::error::{Exit, Explain as _, Failure};
+use super::output::quote;
+use crate::client::{AskError, CheckoutError, Client, Endpoint, ServersError, servers_from};
+
+/// The variable that names the servers.
+const VARIABLE: &str = "TANDEM_SERVERS";
+/// No configuration of a user is longer.
+const CONFIG_BYTES_MAX: u64 = 64 * 1024;
+
+/// Where the servers are.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Servers {
+    /// The servers, PORT@HOST or PORT@HOST#ed25519:KEY, separated by commas [default: `TANDEM_SERVERS`, else
+    /// `servers` in `tandem/config.yaml` of your configuration directory].
+    #[arg(long = "server", value_name = "PORT@HOST,…")]
+    server: Vec<String>,
+}
+
+/// The user's own configuration.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    #[serde(default)]
+    servers: Vec<String>,
+}
+
+impl Servers {
+    /// Whether `--server` was given.
+    pub(crate) const fn is_given(&self) -> bool {
+        !self.server.is_empty()
+    }
+
+    /// The servers.
+    pub(crate) fn list(&self) -> Result<Vec<Endpoint>, Failure> {
+        if self.is_given() {
+            return read(&self.server.join(","))
+                .context(|| "`--server` names no servers".to_owned());
+        }
+        match std::env::var(VARIABLE) {
+            Ok(list) if !list.trim().is_empty() => {
+                return read(&list).context(|| format!("`{VARIABLE}` names no servers"));
+            }
+            _ => {}
+        }
+        let path = config_path();
+        let name = path.as_ref().map_or_else(String::new, |path| path.display().to_string());
+        let config = path.map_or_else(|| Ok(Config::default()), |path| config(&path))?;
+        if config.servers.is_empty() {
+            return Err(Failure::usage("no server is named").with_help(format!(
+                "name the pair's servers with `--server 4820@HOST,4821@HOST`, in `{VARIABLE}`, or as `servers` in {}",
+                quote(&name)
+            )));
+        }
+        read(&config.servers.join(",")).context(|| format!("{} names no servers", quote(&name)))
+    }
+
+    /// A client of the servers.
+    pub(crate) fn client(&self, cx: &Context) -> Result<Client, Failure> {
+        client(cx, self.list()?)
+    }
+}
+
+/// A client of these servers.
+pub(crate) fn client(cx: &Context, servers: Vec<Endpoint>) -> Result<Client, Failure> {
+    Client::new(cx.world.clone(), servers)
+        .map_err(|error| Failure::from(error).with_exit(Exit::Usage))
+}
+
+fn read(list: &str) -> Result<Vec<Endpoint>, Failure> {
+    servers_from(list).map_err(|error: ServersError| Failure::from(error).with_exit(Exit::Usage))
+}
+
+fn config(path: &std::path::Path) -> Result<Config, Failure> {
+    use std::io::Read as _;
+    let name = quote(&path.display().to_string()).clone();
+    let file = match std::fs::File::open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Config::default()),
+        other => other.context(|| format!("{name} could not be read"))?,
+    };
+    let mut text = String::new();
+    file.take(CONFIG_BYTES_MAX)
+        .read_to_string(&mut text)
+        .context(|| format!("{name} could not be read"))?;
+    serde_yaml::from_str(&text)
+        .map_err(|error| Failure::new(error.to_string()).with_exit(Exit::Usage))
+        .context(|| format!("{name} is not a client's configuration"))
+        .help(|| "it is YAML with one key: `servers: [4820@HOST, 4821@HOST]`".to_owned())
+}
+
+fn config_path() -> Option<PathBuf> {
+    directory("XDG_CONFIG_HOME", ".config", "APPDATA").map(|path| path.join("tandem/config.yaml"))
+}
+
+/// A directory of the user: by its variable, else below their home; by another variable on Windows.
+pub(crate) fn directory(variable: &str, below_home: &str, on_windows: &str) -> Option<PathBuf> {
+    let set =
+        |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let named = set(variable).filter(|path| path.is_absolute());
+    if cfg!(windows) {
+        return named.or_else(|| set(on_windows));
+    }
+    named.or_else(|| set("HOME").map(|home| home.join(below_home)))
+}
+
+/// Why there is no seat, as the verb's failure: what to do about it, and the exit code that scripts go by.
+pub(crate) fn no_seat(error: CheckoutError, product: &str, user: &str) -> Failure {
+    let (product, user) = (quote(product), quote(user));
+    match error {
+        CheckoutError::NoSeat(problem) => {
+            let holders: Vec<String> = problem
+                .holders
+                .iter()
+                .filter_map(|holder| {
+                    let host = holder.host.as_ref().map(|host| format!("@{host}"));
+                    let user = holder.user.as_ref()?;
+                    Some(quote(&format!("{user}{}", host.unwrap_or_default())))
+                })
+                .take(20)
+                .collect();
+            let mut failure = Failure::new(problem.to_string())
+                .with_context(format!("no seat of {product} is free for {user}"))
+                .with_exit(Exit::NoSeat);
+            if !holders.is_empty() {
+                failure = failure.with_help(format!("ask {} to give one back", holders.join(", ")));
+            }
+            failure.with_help("try again later; `tandem leases` shows which seats are held")
+        }
+        CheckoutError::NotEntitled(problem) => Failure::new(problem.to_string())
+            .with_context(format!("{user} gets no seat of {product}"))
+            .with_exit(Exit::NotEntitled)
+            .with_help(
+                "who gets which seats stands in the manifest: change it in git, or name another \
+                 `--user` or product",
+            ),
+        CheckoutError::Refused(problem) => Failure::new(problem.to_string())
+            .with_context(format!("the checkout of {product} was refused")),
+        CheckoutError::Unserved { waited, reasons } => reasons
+            .into_iter()
+            .fold(Failure::new(format!("no server served within {waited}")), Failure::with_cause)
+            .with_exit(Exit::Unreachable)
+            .with_help("`tandem status --server PORT@HOST` shows what a server waits for"),
+        CheckoutError::Unreachable { reasons } => unreachable(reasons),
+    }
+}
+
+/// Why a server gave nothing, as the verb's failure.
+pub(crate) fn not_answered(error: AskError) -> Failure {
+    match error {
+        AskError::Unreachable { reasons } => unreachable(reasons),
+        AskError::Http(error) => Failure::from(error).with_exit(Exit::Unreachable),
+        other => other.into(),
+    }
+}
+
+fn unreachable(reasons: Vec<String>) -> Failure {
+    reasons
+        .into_iter()
+        .fold(Failure::new("no server could be reached"), Failure::with_cause)
+        .with_exit(Exit::Unreachable)
+        .with_help("check that the servers run and that `--server` or `TANDEM_SERVERS` names them")
+}

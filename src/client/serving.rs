@@ -1,0 +1,123 @@
+//! Which server of a pair serves now, and what is asked of that one alone: lists and operators' commands.
+//!
+//! A seat needs none of this: it asks whoever answers (`failover`).
+
+use hyper::Method;
+use serde::de::DeserializeOwned;
+
+use super::endpoint::Endpoint;
+use super::http::{Answer, HttpError};
+use super::seat::Client;
+use super::wire::problem;
+use crate::api::{Problem, State, Status};
+use crate::measure::Span;
+
+/// How long a server may take to say how it is.
+const STATUS_WITHIN: Span = Span::from_secs(3);
+/// How long a server may take to carry out what it is asked.
+const ASK_WITHIN: Span = Span::from_secs(35);
+
+/// A server and what it says of itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Serving {
+    /// Where it is.
+    pub server: Endpoint,
+    /// What it says of itself.
+    pub status: Status,
+}
+
+/// Why a server did not give what it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// No server could be reached.
+    #[error("no server could be reached: {}", .reasons.join("; "))]
+    Unreachable {
+        /// What came of each server.
+        reasons: Vec<String>,
+    },
+    /// There was no answer.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// The server refused.
+    #[error("{0}")]
+    Problem(Box<Problem>),
+    /// The answer is not what it should be.
+    #[error("`{server}` answered what is not understood: {reason}")]
+    Answer {
+        /// The server, `PORT@HOST`.
+        server: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl Client {
+    /// What each server says of itself, in the order of the list.
+    pub async fn statuses(&self) -> Vec<Result<Serving, AskError>> {
+        let mut statuses = Vec::new();
+        for server in self.servers() {
+            let asked = self.read(server, "/v1/status", &[], STATUS_WITHIN).await;
+            statuses.push(asked.map(|status| Serving { server: server.clone(), status }));
+        }
+        statuses
+    }
+
+    /// The server that serves; where none does, the first that answers.
+    ///
+    /// # Errors
+    /// None answers.
+    pub async fn serving(&self) -> Result<Serving, AskError> {
+        let mut answering = Vec::new();
+        let mut reasons = Vec::new();
+        for status in self.statuses().await {
+            match status {
+                Ok(serving) => answering.push(serving),
+                Err(error) => reasons.push(error.to_string()),
+            }
+        }
+        let active = answering.iter().position(|one| one.status.state == State::Active);
+        answering.into_iter().nth(active.unwrap_or(0)).ok_or(AskError::Unreachable { reasons })
+    }
+
+    /// Reads JSON from a server.
+    ///
+    /// # Errors
+    /// There is no answer, a refusal, or something else.
+    pub async fn get<T: DeserializeOwned>(
+        &self,
+        from: &Endpoint,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<T, AskError> {
+        self.read(from, path, headers, ASK_WITHIN).await
+    }
+
+    /// Sends JSON to a server and gives back its answer where it is a success.
+    ///
+    /// # Errors
+    /// There is no answer, or a refusal.
+    pub async fn post(&self, to: &Endpoint, path: &str, body: Vec<u8>) -> Result<Answer, AskError> {
+        success(self.http().send(to, Method::POST, path, &[], Some(body), ASK_WITHIN).await?)
+    }
+
+    async fn read<T: DeserializeOwned>(
+        &self,
+        from: &Endpoint,
+        path: &str,
+        headers: &[(&str, &str)],
+        within: Span,
+    ) -> Result<T, AskError> {
+        let answer = self.http().send(from, Method::GET, path, headers, None, within).await?;
+        let answer = success(answer)?;
+        serde_json::from_slice(&answer.body)
+            .map_err(|error| AskError::Answer { server: from.short(), reason: error.to_string() })
+    }
+}
+
+fn success(answer: Answer) -> Result<Answer, AskError> {
+    if answer.is_success() {
+        Ok(answer)
+    } else {
+        Err(AskError::Problem(Box::new(problem(&answer))))
+    }
+}
