@@ -4,6 +4,12 @@
 //! checks a seat out and in, one after the other. Redis: a primary with a replica, both `appendfsync always`, each
 //! step one EVAL followed by `WAIT 1`; left out where there is no `redis-server`. Figures are cycles a second.
 
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a benchmark prints, and stops if it cannot run"
+)]
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -18,8 +24,11 @@ const MEASURED: Duration = Duration::from_secs(5);
 
 fn main() {
     // Cargo passes `--bench`, and `--test` when it only wants to know that this builds and runs.
-    let measured =
-        if std::env::args().any(|arg| arg == "--test") { Duration::from_millis(200) } else { MEASURED };
+    let measured = if std::env::args().any(|arg| arg == "--test") {
+        Duration::from_millis(200)
+    } else {
+        MEASURED
+    };
     let folder = tempfile::tempdir().expect("a folder");
     let tandem = Tandem::start(folder.path());
     let redis = Redis::start(folder.path());
@@ -129,7 +138,15 @@ impl Tandem {
         }
         let key = "repository/keys/vendor";
         run(&[
-            "vendor", "issue", "--key", key, "--product", "designer", "--seats", "1000", "--both",
+            "vendor",
+            "issue",
+            "--key",
+            key,
+            "--product",
+            "designer",
+            "--seats",
+            "1000",
+            "--both",
             "repository/licenses",
         ]);
         let (a, b) = (free_port(), free_port());
@@ -149,9 +166,7 @@ impl Tandem {
         let running = Running(vec![serve("lic-a", a), serve("lic-b", b)]);
         wait_for(a);
         wait_for(b);
-        run(&[
-            "apply", "repository/tandem.yaml", "--yes", "--key", "repository/keys/operator",
-        ]);
+        run(&["apply", "repository/tandem.yaml", "--yes", "--key", "repository/keys/operator"]);
         wait_until("the pair is ready", || ready(a) && ready(b));
         Self { port: a, _running: running }
     }
@@ -208,7 +223,8 @@ impl HttpClient {
         self.stream.get_mut().write_all(head.as_bytes()).expect("the server reads");
         let mut line = String::new();
         self.stream.read_line(&mut line).expect("an answer");
-        let status = line.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        let status =
+            line.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
         let mut length = 0;
         loop {
             line.clear();

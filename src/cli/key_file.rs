@@ -15,6 +15,8 @@ use super::error::{Explain as _, Failure};
 use super::output::quote;
 use crate::name::PublicKey;
 use crate::seam::entropy::Entropy;
+pub use crate::seam::files::Access;
+use crate::seam::files::temporary_file;
 
 /// No key file is longer; anything longer is another kind of file.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -177,15 +179,6 @@ pub fn public_path(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Who may read a new file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Its owner.
-    Owner,
-    /// Everybody whom the umask does not exclude.
-    All,
-}
-
 /// Writes a file that is not there yet, whole or not at all, making its directories.
 ///
 /// # Errors
@@ -217,7 +210,7 @@ fn write(
         _ => Path::new("."),
     };
     let result = std::fs::create_dir_all(directory).and_then(|()| {
-        let mut file = temporary(access).tempfile_in(directory)?;
+        let mut file = temporary_file(directory, access)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         put(file, path)
@@ -228,23 +221,6 @@ fn write(
             other.context(|| format!("{} could not be written", quote(&path.display().to_string())))
         }
     }
-}
-
-#[cfg(unix)]
-fn temporary(access: Access) -> tempfile::Builder<'static, 'static> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = match access {
-        Access::Owner => 0o600,
-        Access::All => 0o644,
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.permissions(std::fs::Permissions::from_mode(mode));
-    builder
-}
-
-#[cfg(not(unix))]
-fn temporary(_: Access) -> tempfile::Builder<'static, 'static> {
-    tempfile::Builder::new()
 }
 
 fn already_there(path: &Path) -> Failure {

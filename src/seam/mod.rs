@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod disk;
 pub mod entropy;
+pub mod files;
 pub mod net;
 #[cfg(unix)]
 pub mod process;

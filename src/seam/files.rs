@@ -1,0 +1,33 @@
+//! Files as each system wants them made: a secret is readable by its owner alone from its first moment.
+
+use std::io;
+use std::path::Path;
+
+/// Who may read a new file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Its owner.
+    Owner,
+    /// Everybody.
+    All,
+}
+
+/// A file without a name of its own in a directory, to be written and then given one.
+///
+/// # Errors
+/// The directory cannot be written to.
+pub fn temporary_file(directory: &Path, access: Access) -> io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = match access {
+            Access::Owner => 0o600,
+            Access::All => 0o644,
+        };
+        builder.permissions(std::fs::Permissions::from_mode(mode));
+    }
+    // Elsewhere a file takes the access of its directory.
+    let _ = access;
+    builder.tempfile_in(directory)
+}
