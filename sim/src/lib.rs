@@ -10,8 +10,10 @@ compile_error!(
 pub mod history;
 pub mod numbers;
 pub mod oracle;
+pub mod population;
 pub mod record;
 pub mod scenario;
 pub mod seed;
+pub mod subject;
 pub mod trace;
 pub mod world;

@@ -5,4 +5,5 @@ pub mod disk;
 pub mod entropy;
 pub mod leak_net;
 pub mod net;
+pub mod peer_tap;
 pub mod tap;

@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::history::{Answered, Event};
 use crate::record::Recorder;
+use crate::world::peer_tap::{Heard, PeerTap};
 use crate::world::tap::Tap;
 
 /// The first port that connections go out from; those below are for listeners.
@@ -85,9 +86,14 @@ impl Wiring {
         port
     }
 
+    /// The machine of a real address.
+    fn node(&self, real: IpAddr) -> String {
+        self.places().real.get(&real).cloned().unwrap_or_default()
+    }
+
     fn seen(&self, origin: SocketAddr) -> SocketAddr {
+        let node = self.node(origin.ip());
         let places = self.places();
-        let node = places.real.get(&origin.ip()).cloned().unwrap_or_default();
         let address = places
             .sources
             .get(&(node, origin.port()))
@@ -165,14 +171,17 @@ impl Net for SimNet {
                 self.recorder
                     .broken("a connection went out from another port than foreseen".into());
             }
-            let tap = self.address.map(|_| Conversation::new(node));
+            let tap = match self.address {
+                Some(_) => Tapped::Client(Conversation::new(node)),
+                None => Tapped::Server { from: node, tap: PeerTap::default() },
+            };
             Ok(Box::new(self.stream(inner, tap)) as Box<dyn Stream>)
         })
     }
 }
 
 impl SimNet {
-    fn stream(&self, inner: turmoil::net::TcpStream, tap: Option<Conversation>) -> SimStream {
+    fn stream(&self, inner: turmoil::net::TcpStream, tap: Tapped) -> SimStream {
         SimStream { inner, who: self.who.clone(), recorder: self.recorder.clone(), tap }
     }
 }
@@ -189,7 +198,9 @@ impl Listener for SimListener {
         Box::pin(async move {
             let (inner, origin) = self.inner.accept().await?;
             let peer = self.net.wiring.seen(origin);
-            Ok((Box::new(self.net.stream(inner, None)) as Box<dyn Stream>, peer))
+            let from = self.net.wiring.node(origin.ip());
+            let tap = Tapped::Server { from, tap: PeerTap::default() };
+            Ok((Box::new(self.net.stream(inner, tap)) as Box<dyn Stream>, peer))
         })
     }
 
@@ -212,12 +223,20 @@ impl Conversation {
     }
 }
 
+/// What is read along on one end of a connection.
+enum Tapped {
+    /// A client's requests and their answers.
+    Client(Conversation),
+    /// A server's: the heartbeats that it reads, where the other end is its peer.
+    Server { from: String, tap: PeerTap },
+}
+
 /// A connection, one end of it.
 struct SimStream {
     inner: turmoil::net::TcpStream,
     who: String,
     recorder: Recorder,
-    tap: Option<Conversation>,
+    tap: Tapped,
 }
 
 impl AsyncRead for SimStream {
@@ -231,13 +250,21 @@ impl AsyncRead for SimStream {
         ready!(Pin::new(&mut this.inner).poll_read(context, buffer))?;
         let bytes = buffer.filled().get(before..).unwrap_or_default();
         this.recorder.trace(&this.who, "read", bytes);
-        if let Some(talk) = &mut this.tap {
-            for answer in talk.tap.received(bytes) {
-                let Some(request) = talk.open.pop_front() else { continue };
-                let (status, code) = (answer.status, answer.code);
-                let (lease, server) = (answer.lease, answer.server);
-                let event = Event::Answered(Answered { request, status, code, lease, server });
-                this.recorder.note(&this.who, event);
+        match &mut this.tap {
+            Tapped::Client(talk) => {
+                for answer in talk.tap.received(bytes) {
+                    let Some(request) = talk.open.pop_front() else { continue };
+                    let (status, code) = (answer.status, answer.code);
+                    let (lease, server) = (answer.lease, answer.server);
+                    let event = Event::Answered(Answered { request, status, code, lease, server });
+                    this.recorder.note(&this.who, event);
+                }
+            }
+            Tapped::Server { from, tap } => {
+                for Heard { active, paired } in tap.read(bytes) {
+                    let event = Event::Heard { from: from.clone(), active, paired };
+                    this.recorder.note(&this.who, event);
+                }
             }
         }
         Poll::Ready(Ok(()))
@@ -254,7 +281,7 @@ impl AsyncWrite for SimStream {
         let count = ready!(Pin::new(&mut this.inner).poll_write(context, bytes))?;
         let bytes = bytes.get(..count).unwrap_or_default();
         this.recorder.trace(&this.who, "write", bytes);
-        if let Some(talk) = &mut this.tap {
+        if let Tapped::Client(talk) = &mut this.tap {
             for ask in talk.tap.sent(bytes) {
                 talk.open.push_back(this.recorder.asked(&this.who, &talk.server, ask));
             }
@@ -273,7 +300,7 @@ impl AsyncWrite for SimStream {
 
 impl Drop for SimStream {
     fn drop(&mut self) {
-        let Some(talk) = &mut self.tap else { return };
+        let Tapped::Client(talk) = &mut self.tap else { return };
         for request in std::mem::take(&mut talk.open) {
             self.recorder.note(&self.who, Event::Lost { request });
         }

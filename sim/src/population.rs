@@ -1,0 +1,164 @@
+//! Who asks for seats in a run: people that the manifest's assignments are for, each at a computer of their own.
+//!
+//! A pure function of the configuration: it reads assignments as a person would, and leaves out whom it may not be
+//! (users that sign with a key of their own, and whoever is denied).
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use tandem::bundle::Config;
+use tandem::entitlement::Requester;
+use tandem::manifest::types::{Manifest, Member, Who};
+use tandem::name::{AddressRange, HostName, ProductName, UserName};
+
+/// Somebody who wants seats of a product.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// The product.
+    pub product: ProductName,
+    /// Their login.
+    pub user: UserName,
+    /// Their computer.
+    pub host: HostName,
+    /// Their computer's address, as servers see it.
+    pub address: IpAddr,
+}
+
+impl Person {
+    /// `user@host`, by which histories name them.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}@{}", self.user, self.host)
+    }
+}
+
+/// As many people as asked for, wanting the products in turn; fewer where the manifest entitles nobody to one.
+#[must_use]
+pub fn people(
+    manifest: &Manifest,
+    config: &Config,
+    products: &[ProductName],
+    count: u32,
+) -> Vec<Person> {
+    let mut people = Vec::new();
+    for n in 0..count {
+        let Some(product) = products.get(n as usize % products.len().max(1)) else { break };
+        people.extend(person(manifest, config, product, n));
+    }
+    people
+}
+
+/// The n-th person, for the assignments of a product in turn.
+fn person(manifest: &Manifest, config: &Config, product: &ProductName, n: u32) -> Option<Person> {
+    let seats = manifest.seats.iter().find(|seats| seats.product == *product)?;
+    let policy = &config.products.get(product)?.policy;
+    let turns = seats.assign.len();
+    // The first assignment whose turn it is and of whom somebody may be simulated.
+    (0..turns).find_map(|offset| {
+        let assignment = seats.assign.get((n as usize + offset) % turns)?;
+        let person = of(manifest, config, &assignment.who, product, n)?;
+        let (user, host, address) = (&person.user, &person.host, person.address);
+        let who = Requester { user, host, address };
+        let entitled = !policy.is_denied(&who) && policy.matching(&who).next().is_some();
+        entitled.then_some(person)
+    })
+}
+
+fn of(
+    manifest: &Manifest,
+    config: &Config,
+    who: &Who,
+    product: &ProductName,
+    n: u32,
+) -> Option<Person> {
+    let mut person = Person {
+        product: product.clone(),
+        user: UserName::new(&format!("sim-{n}")).ok()?,
+        host: HostName::new(&format!("sim-ws-{n}")).ok()?,
+        address: address(config, n),
+    };
+    let member = match who {
+        Who::Group(group) => {
+            let group = manifest.groups.iter().find(|one| one.name == *group)?;
+            Some(group.members.get(n as usize % group.members.len().max(1))?)
+        }
+        _ => None,
+    };
+    match (who, member) {
+        (_, Some(Member::User(user))) => person.user = user.clone(),
+        (_, Some(Member::Host(host))) => {
+            person.host = HostName::new(&filled(host.as_str(), n)).ok()?
+        }
+        (_, Some(Member::Address(range))) => person.address = inside(range, n)?,
+        (Who::User(user), None) => person.user = UserName::new(&filled(user.as_str(), n)).ok()?,
+        (Who::Host(host), None) => person.host = HostName::new(&filled(host.as_str(), n)).ok()?,
+        (Who::Address(range), None) => person.address = inside(range, n)?,
+        _ => {}
+    }
+    let keyed =
+        |user: &&tandem::manifest::types::User| user.name == person.user && user.key.is_some();
+    if manifest.users.iter().any(|user| keyed(&user)) {
+        return None;
+    }
+    Some(person)
+}
+
+/// A text that a pattern matches, another one for each `n` where the pattern leaves room.
+fn filled(pattern: &str, n: u32) -> String {
+    pattern.replacen('*', &format!("sim{n}"), 1).replace('*', "").replace('?', "x")
+}
+
+/// The n-th address of a range, or its first where it has fewer.
+fn inside(range: &AddressRange, n: u32) -> Option<IpAddr> {
+    let text = range.to_string();
+    let first: IpAddr = text.split('/').next()?.parse().ok()?;
+    let nth = match first {
+        IpAddr::V4(first) => IpAddr::from(Ipv4Addr::from(u32::from(first).wrapping_add(n + 1))),
+        IpAddr::V6(_) => first,
+    };
+    Some(if range.contains(nth) { nth } else { first })
+}
+
+/// Where a computer is: with the servers where they are on loopback, else in a network of its own.
+fn address(config: &Config, n: u32) -> IpAddr {
+    let loopback = |address: &str| {
+        address.eq_ignore_ascii_case("localhost")
+            || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    };
+    if config.servers.iter().all(|server| loopback(&server.address)) {
+        return IpAddr::V4(Ipv4Addr::LOCALHOST);
+    }
+    IpAddr::V4(Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 77, 0, 1)).wrapping_add(n)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::subject::Subject;
+
+    #[test]
+    fn everybody_is_somebody_that_the_manifest_is_for() {
+        let subject = Subject::example(None).expect("it is well");
+        let products: Vec<_> =
+            subject.manifest.seats.iter().map(|one| one.product.clone()).collect();
+        let people = people(&subject.manifest, &subject.config, &products, 12);
+        assert_eq!(people.len(), 12);
+        let names: std::collections::BTreeSet<_> = people.iter().map(Person::name).collect();
+        assert_eq!(names.len(), 12, "each is at a computer of their own");
+        for person in &people {
+            let product = &subject.config.products[&person.product];
+            let (user, host, address) = (&person.user, &person.host, person.address);
+            assert!(product.policy.matching(&Requester { user, host, address }).next().is_some());
+        }
+        assert!(people.iter().any(|person| person.user.as_str() == "cy"), "contractors are there");
+    }
+
+    #[test]
+    fn patterns_and_ranges_are_filled() {
+        assert_eq!(filled("ws-*", 7), "ws-sim7");
+        assert_eq!(filled("a?c", 7), "axc");
+        let range: AddressRange = "10.1.0.0/16".parse().expect("a range");
+        assert_eq!(inside(&range, 4), Some(IpAddr::V4(Ipv4Addr::new(10, 1, 0, 5))));
+        let one: AddressRange = "10.1.0.9".parse().expect("an address");
+        assert_eq!(inside(&one, 4), Some(IpAddr::V4(Ipv4Addr::new(10, 1, 0, 9))));
+    }
+}

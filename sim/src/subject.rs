@@ -1,0 +1,269 @@
+//! What is simulated: one configuration with its license files, the date at which the run starts, and what becomes
+//! of it: the same with one more user, or forged so that no server may take it.
+//!
+//! It knows bundles, no network. The vendor's signatures are real and verified for real; the operator of a run is a
+//! seeded key that its servers are told to trust.
+
+mod example;
+mod forge;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tandem::bundle::{Bundle, BundleError, Config};
+use tandem::license;
+use tandem::manifest::check::{Circumstances, Running};
+use tandem::manifest::finding::Severity;
+use tandem::manifest::types::{Manifest, Role, User};
+use tandem::measure::{Span, Timestamp};
+use tandem::name::{ServerName, UserName};
+use tandem::repository::{self, Loaded, Survey};
+use tandem::statement::MemoryKey;
+
+use crate::history::{License, ServerTerms, Terms};
+use crate::scenario::Timing;
+
+pub use forge::Forged;
+
+/// A license file of a configuration: the server, the path from the manifest's folder, the text.
+pub type LicenseFile = (ServerName, String, Vec<u8>);
+
+/// A configuration to simulate.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// What a person calls it.
+    pub name: String,
+    /// The manifest, lists resolved.
+    pub manifest: Manifest,
+    /// The bundle.
+    pub bundle: Bundle,
+    /// The bundle, compiled.
+    pub config: Config,
+    /// The date at which the run starts.
+    pub start: Timestamp,
+}
+
+/// Why a configuration cannot be simulated.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubjectError {
+    /// There is no bundle of it, or none that can be served.
+    #[error("{name}: {error}; `tandem validate` tells more")]
+    Bundle {
+        /// What a person calls the configuration.
+        name: String,
+        /// What is wrong.
+        error: Box<BundleError>,
+    },
+    /// A file cannot be read.
+    #[error("{file}: {problem}")]
+    Read {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The manifest has errors.
+    #[error("{name} has errors, the first of them: {first}; `tandem validate` shows all")]
+    Invalid {
+        /// What a person calls the configuration.
+        name: String,
+        /// The first of them.
+        first: String,
+    },
+}
+
+impl SubjectError {
+    fn bundle(name: &str, error: BundleError) -> Self {
+        Self::Bundle { name: name.to_owned(), error: Box::new(error) }
+    }
+}
+
+impl Subject {
+    /// A configuration from a manifest with resolved lists and its license files. Without a date the run starts a
+    /// day after the latest license was issued, so that it does not change with the calendar.
+    ///
+    /// # Errors
+    /// There is no bundle of it, or none that can be served.
+    pub fn new(
+        name: &str,
+        manifest: Manifest,
+        files: Vec<LicenseFile>,
+        date: Option<Timestamp>,
+    ) -> Result<Self, SubjectError> {
+        let wrong = |error| SubjectError::bundle(name, error);
+        let bundle = Bundle::build(&manifest, files).map_err(wrong)?;
+        let config = Config::compile(&bundle).map_err(wrong)?;
+        let files = bundle.licenses().iter().map(|file| file.pem.as_bytes());
+        let start = date.unwrap_or_else(|| day_after_issue(files));
+        Ok(Self { name: name.to_owned(), manifest, bundle, config, start })
+    }
+
+    /// The example that is compiled in: a design studio with two products.
+    ///
+    /// # Errors
+    /// The example is broken, which its own tests would show.
+    pub fn example(date: Option<Timestamp>) -> Result<Self, SubjectError> {
+        Self::loaded(repository::read_from(&example::Example, example::NAME, "tandem.yaml"), date)
+    }
+
+    /// A manifest on disk with everything it names.
+    ///
+    /// # Errors
+    /// It cannot be read, has errors, or no bundle of it can be served.
+    pub fn load(path: &Path, date: Option<Timestamp>) -> Result<Self, SubjectError> {
+        Self::loaded(repository::read(path), date)
+    }
+
+    fn loaded(loaded: Loaded, date: Option<Timestamp>) -> Result<Self, SubjectError> {
+        let files: Vec<LicenseFile> = loaded
+            .licenses
+            .iter()
+            .map(|one| (one.server.clone(), one.file.clone(), one.text.to_vec()))
+            .collect();
+        let now = date.unwrap_or_else(|| day_after_issue(files.iter().map(|(_, _, text)| &**text)));
+        let circumstances = Circumstances { running: Running::Whatever, ..Circumstances::at(now) };
+        let checked = loaded.check(&Survey::default(), &circumstances);
+        if let Some(error) = checked.findings.iter().find(|one| one.severity == Severity::Error) {
+            let (file, code, message) = (&error.file, error.code, &error.message);
+            let place = error.place.map(|place| format!(":{}:{}", place.line, place.column));
+            let first = format!("{file}{}: {code}: {message}", place.unwrap_or_default());
+            return Err(SubjectError::Invalid { name: loaded.file, first });
+        }
+        match loaded.manifest {
+            Some(manifest) => Self::new(&loaded.file, manifest, files, Some(now)),
+            None => {
+                let problem = loaded.unread.map_or("it is empty".to_owned(), |one| one.to_string());
+                Err(SubjectError::Read { file: loaded.file, problem })
+            }
+        }
+    }
+
+    /// The same with one more user.
+    ///
+    /// # Errors
+    /// There is no bundle of it.
+    pub fn with_user(&self, user: UserName) -> Result<Self, SubjectError> {
+        let mut manifest = self.manifest.clone();
+        manifest.users.push(User { name: user, key: None });
+        Self::new(&self.name, manifest, self.files(), Some(self.start))
+    }
+
+    /// The license files, as the bundle has them.
+    #[must_use]
+    pub fn files(&self) -> Vec<LicenseFile> {
+        let files = self.bundle.licenses().iter();
+        files
+            .map(|one| (one.server.clone(), one.file.clone(), one.pem.clone().into_bytes()))
+            .collect()
+    }
+
+    /// Whoever signs what is applied in a run of this seed.
+    #[must_use]
+    pub fn operator(seed: u64) -> MemoryKey {
+        MemoryKey::from_seed(seeded(seed, "operator"), "operator@tandem-sim")
+    }
+
+    /// The named durations of its manifest.
+    #[must_use]
+    pub fn timing(&self) -> Timing {
+        Timing::of(&self.manifest)
+    }
+
+    /// What it means, for the oracles.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        let ms = |time: Timestamp| time.ms().saturating_sub(self.start.ms());
+        let redundancy = &self.config.redundancy;
+        let server = |role: Role| {
+            let products = self.config.products.values();
+            let licenses =
+                products.flat_map(|product| product.licenses_of(role)).map(|license| License {
+                    id: license.id.to_string(),
+                    product: license.product.to_string(),
+                    seats: license.seats.0,
+                    from: ms(license.not_before),
+                    until: license.expires.map(ms),
+                });
+            ServerTerms { role, licenses: licenses.collect() }
+        };
+        let servers =
+            self.config.servers.iter().map(|one| (one.name.to_string(), server(one.role)));
+        Terms {
+            bundle: self.bundle.hash().to_string(),
+            refused_for: None,
+            mode: redundancy.mode,
+            failover_after: redundancy.failover_after.ms(),
+            heartbeat: redundancy.heartbeat.ms(),
+            alone_after: redundancy.alone_after().ms(),
+            servers: servers.collect(),
+        }
+    }
+
+    /// What a person should know before they read the results: licenses that give no seats at the run's date.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = BTreeMap::new();
+        for product in self.config.products.values() {
+            for role in [Role::Primary, Role::Secondary] {
+                for license in product.licenses_of(role) {
+                    let (id, file) = (&license.id, format!("{role} license `{}`", license.id));
+                    if license.is_expired_at(self.start) {
+                        let note = format!("the {file} has expired and gives no seats");
+                        notes.insert((id.to_string(), role), note);
+                    } else if !license.is_live_from(self.start) {
+                        let note = format!("the {file} is not yet valid and gives no seats");
+                        notes.insert((id.to_string(), role), note);
+                    }
+                }
+            }
+        }
+        notes.into_values().collect()
+    }
+}
+
+/// 32 bytes that belong to a seed and a name.
+fn seeded(seed: u64, name: &str) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    crate::seed::Stream::named(seed, name).fill(&mut bytes);
+    bytes
+}
+
+/// A day after the latest license of these files was issued.
+fn day_after_issue<'a>(files: impl Iterator<Item = &'a [u8]>) -> Timestamp {
+    let blocks = files.filter_map(|text| license::blocks(text).ok()).flatten();
+    let issued = blocks.filter_map(|block| block.license().ok()).map(|license| license.issued);
+    let latest = issued.max().unwrap_or_else(|| Timestamp::from_ms(1_767_225_600_000));
+    latest + Span::from_secs(86_400)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_is_simulated_a_day_after_its_licenses_were_issued() {
+        let subject = Subject::example(None).expect("it is well");
+        let terms = subject.terms();
+        assert_eq!(terms.bundle, subject.bundle.hash().to_string());
+        let lic_a = terms.servers.get("lic-a").expect("it is there");
+        assert_eq!((lic_a.role, lic_a.capacity("designer", 0)), (Role::Primary, 20));
+        assert_eq!(subject.notes(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_date_before_the_licenses_leaves_no_seats_and_says_so() {
+        let date = "2001-01-01T00:00:00Z".parse().expect("a date");
+        let subject = Subject::example(Some(date)).expect("it is well");
+        let lic_b = subject.terms().servers.remove("lic-b").expect("it is there");
+        assert_eq!(lic_b.capacity("designer", 0), 0);
+        assert!(subject.notes().iter().any(|note| note.contains("not yet valid")));
+    }
+
+    #[test]
+    fn one_more_user_is_another_bundle() {
+        let subject = Subject::example(None).expect("it is well");
+        let other = subject.with_user(UserName::new("eve").expect("a name")).expect("it is well");
+        assert_ne!(other.bundle.hash(), subject.bundle.hash());
+        assert_eq!(other.start, subject.start);
+    }
+}
