@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use crate::statement::Source;
+
 /// How long one call of git may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The most bytes that one call of git may answer.
@@ -22,6 +24,9 @@ pub enum GitError {
     /// Git refused; its first line of explanation.
     #[error("git: {0}")]
     Refused(String),
+    /// There is no such commit.
+    #[error("`{0}` is no commit here")]
+    UnknownRevision(String),
     /// Git did not end in time.
     #[error("git did not answer within {}s", PATIENCE.as_secs())]
     Timeout,
@@ -34,19 +39,6 @@ pub enum GitError {
     /// The path is not in the work tree.
     #[error("`{0}` is not in the git work tree")]
     NotInTree(String),
-}
-
-/// Where a configuration came from, as far as git knows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Origin {
-    /// The URL of the remote `origin`, without a password.
-    pub repository: Option<String>,
-    /// The commit that is checked out.
-    pub commit: Option<String>,
-    /// The manifest's path from the root of the work tree, `/`-separated.
-    pub path: String,
-    /// Whether a file that was read differs from that commit, or is not in it.
-    pub dirty: bool,
 }
 
 /// A git work tree or a bare repository.
@@ -99,7 +91,7 @@ impl Git {
     ///
     /// # Errors
     /// Git cannot be asked, or the manifest is not in the work tree.
-    pub fn origin(&self, manifest: &Path, files: &[PathBuf]) -> Result<Origin, GitError> {
+    pub fn origin(&self, manifest: &Path, files: &[PathBuf]) -> Result<Source, GitError> {
         let path = slashed(&self.inside(manifest)?);
         let mut args = words(&[
             "status",
@@ -139,7 +131,7 @@ impl Git {
             .and_then(|url| String::from_utf8(url).ok())
             .map(|url| without_password(url.trim()))
             .filter(|url| !url.is_empty());
-        Ok(Origin { repository, commit, path, dirty })
+        Ok(Source { repository, commit, path, dirty })
     }
 
     /// The commit that a revision names.
@@ -149,7 +141,7 @@ impl Git {
     pub fn commit(&self, revision: &str) -> Result<String, GitError> {
         let args = words(&["rev-parse", "--verify", "--quiet", "--end-of-options"]);
         let args = [args, words(&[&format!("{revision}^{{commit}}")])].concat();
-        let unknown = || GitError::Refused(format!("`{revision}` is no commit here"));
+        let unknown = || GitError::UnknownRevision(revision.to_owned());
         let answer = self.run(&args, None).map_err(|error| match error {
             GitError::Refused(_) => unknown(),
             other => other,

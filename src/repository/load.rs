@@ -2,16 +2,18 @@
 //!
 //! What cannot be read is a problem beside the manifest, never the end: a check reports it with all the rest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use super::against::license_ids;
 use super::folder::Folder;
 use super::git::Git;
 use super::survey::Survey;
 use super::tree::{Tree, files_of};
+use crate::bundle::{Bundle, BundleError};
 use crate::manifest::check::{Checked, Circumstances, Written, check};
 use crate::manifest::finding::Finding;
 use crate::manifest::sources::{
@@ -20,6 +22,7 @@ use crate::manifest::sources::{
 };
 use crate::manifest::types::Manifest;
 use crate::manifest::{Parsed, parse, parse_users};
+use crate::name::LicenseId;
 
 /// A manifest and everything it names, as far as it could be read.
 #[derive(Debug)]
@@ -51,6 +54,23 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// The bundle of the manifest and its license files; absent where there is no manifest. Whether it may be applied
+    /// is [`Loaded::check`]'s say.
+    #[must_use]
+    pub fn bundle(&self) -> Option<Result<Bundle, BundleError>> {
+        let manifest = self.manifest.as_ref()?;
+        let licenses = self.licenses.iter();
+        let licenses =
+            licenses.map(|one| (one.server.clone(), one.file.clone(), one.text.to_vec())).collect();
+        Some(Bundle::build(manifest, licenses))
+    }
+
+    /// The ids of all licenses that verify.
+    #[must_use]
+    pub fn license_ids(&self) -> BTreeSet<LicenseId> {
+        self.licenses.iter().flat_map(|file| license_ids(&file.text)).collect()
+    }
+
     /// Every finding there is: of shape and of meaning, in the order of the files.
     #[must_use]
     pub fn check(&self, survey: &Survey, circumstances: &Circumstances<'_>) -> Checked {

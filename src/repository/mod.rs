@@ -3,6 +3,7 @@
 //! Bytes in, values out: what they mean is judged by `manifest`. Everything that was read is bounded, stays inside
 //! of the tree, and is reported, so that a watcher knows what to watch.
 
+mod against;
 mod commit;
 mod folder;
 mod git;
@@ -10,9 +11,10 @@ mod load;
 mod survey;
 mod tree;
 
+pub use against::{Against, AgainstError, against};
 pub use commit::Commit;
 pub use folder::Folder;
-pub use git::{Git, GitError, Origin};
+pub use git::{Git, GitError};
 pub use load::{Loaded, read, read_from};
 pub use survey::{Survey, survey};
 pub use tree::{Kind, Tree};

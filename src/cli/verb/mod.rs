@@ -10,6 +10,7 @@ pub(super) mod key;
 mod leases;
 mod license;
 mod release;
+mod validate;
 mod vendor;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -34,6 +35,8 @@ pub(crate) enum Verb {
     License(license::Args),
     /// Give back a lease that was checked out here.
     Release(release::Args),
+    /// Check manifests and everything they name, with no server asked.
+    Validate(validate::Args),
     /// Make a vendor's key and issue license files.
     Vendor(vendor::Args),
 }
@@ -48,6 +51,7 @@ impl Verb {
             Self::Leases(args) => args.run(cx),
             Self::License(args) => args.run(cx),
             Self::Release(args) => args.run(cx),
+            Self::Validate(args) => args.run(cx),
             Self::Vendor(args) => args.run(cx),
         }
     }
