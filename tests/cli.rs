@@ -9,5 +9,6 @@ mod cli {
     mod leases;
     mod license;
     mod program;
+    mod validate;
     mod vendor;
 }

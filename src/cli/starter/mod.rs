@@ -11,7 +11,7 @@ use crate::cli::key_file::{Access, OpenPublicKey, SecretKey, write_new};
 use crate::cli::output::quote;
 use crate::cli::verb::key::login;
 use crate::license::{self, License};
-use crate::manifest::types::Manifest;
+use crate::manifest::schema;
 use crate::measure::Seats;
 use crate::name::{ProductName, PublicKey};
 use crate::role::Role;
@@ -118,7 +118,7 @@ fn all(there: There<'_>, world: &World) -> Result<Vec<Item>, Failure> {
     items.extend(operator.items);
     items.extend(vendor.items);
     items.extend(licenses.items);
-    items.push(plain("manifest.schema.json", &schema()?));
+    items.push(plain("manifest.schema.json", &schema::json()));
     items.push(plain(MANIFEST, &text));
     items.push(plain(".github/workflows/tandem.yml", include_str!("workflow.yml")));
     items.push(plain(".pre-commit-config.yaml", include_str!("pre-commit.yaml")));
@@ -269,11 +269,4 @@ fn twin(half: &License, key: &ed25519_dalek::SigningKey, world: &World) -> Resul
         })
         .help(|| format!("put {} there yourself, or move the other away", quote(missing)))?;
     Ok(block.armor())
-}
-
-/// The JSON Schema of the manifest, for editors.
-fn schema() -> Result<String, Failure> {
-    let settings = schemars::generate::SchemaSettings::draft07();
-    let schema = settings.into_generator().into_root_schema_for::<Manifest>();
-    Ok(serde_json::to_string_pretty(&schema)? + "\n")
 }

@@ -41,6 +41,8 @@ impl Args {
             if is_accepted(&found) {
                 valid.push(loaded);
             }
+            // Two manifests of one folder have the same files around them.
+            found.retain(|finding| !findings.contains(finding));
             findings.append(&mut found);
         }
         for (format, file) in &self.also {

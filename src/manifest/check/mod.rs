@@ -204,10 +204,13 @@ pub fn check(
 ) -> Checked {
     let nowhere = Places::without_text(written.file);
     let mut report = Report::new(written.places.unwrap_or(&nowhere), Some(written), shape);
-    manifest_not_readable::check(written, &mut report);
-    secret_key_tracked::check(written, &mut report);
-    schema_old::check(written, &mut report);
-    git_not_asked::check(written, &mut report);
+    if written.unread.is_some() {
+        manifest_not_readable::check(written, &mut report);
+    } else {
+        secret_key_tracked::check(written, &mut report);
+        schema_old::check(written, &mut report);
+        git_not_asked::check(written, &mut report);
+    }
     match written.manifest {
         Some(manifest) => judge(manifest, written.licenses, Some(written), circumstances, report),
         None => Checked { findings: report.into_findings(), licenses: Vec::new() },

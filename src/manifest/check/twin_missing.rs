@@ -11,7 +11,7 @@
 //!
 //! **What to do:** Add the file for the other role, from the same activation, to the other server.
 
-use super::facts::Facts;
+use super::facts::{Facts, Held};
 use super::report::Report;
 use crate::license::has_twin;
 use crate::manifest::finding::Code;
@@ -25,12 +25,16 @@ pub(super) fn check(facts: &Facts<'_>, report: &mut Report<'_>) {
         return;
     }
     for held in &facts.licenses {
-        // At the wrong server its twin is, too: the role is what is wrong.
-        if held.license.role != held.server.role {
+        let others = || facts.licenses.iter().filter(|other| other.at != held.at);
+        // Where a file of the purchase is at the wrong server, that is what is wrong, and said already.
+        let misplaced = |held: &Held<'_>| held.license.role != held.server.role;
+        let of_purchase = |other: &&Held<'_>| {
+            other.license.pair == held.license.pair && other.license.product == held.license.product
+        };
+        if misplaced(held) || others().filter(of_purchase).any(misplaced) {
             continue;
         }
-        let others = facts.licenses.iter().filter(|other| other.at != held.at);
-        if let Err(why) = has_twin(&held.license, others.map(|other| &other.license)) {
+        if let Err(why) = has_twin(&held.license, others().map(|other| &other.license)) {
             let message = format!("{} {why}", held.name());
             report.at(&CODE, &facts.license_path(held.at, held.file), message, why.help());
         }
