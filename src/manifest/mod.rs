@@ -7,6 +7,7 @@ pub mod check;
 pub mod codes;
 mod fields;
 pub mod finding;
+mod forms;
 pub mod limits;
 mod lines;
 mod parse;
@@ -43,7 +44,7 @@ pub fn parse(file: &str, text: &[u8]) -> (Option<Parsed>, Vec<Finding>) {
     let (read, mut findings) = walk::read(file, text, true, parse::manifest);
     let parsed = read.map(|(manifest, places)| Parsed { manifest, places });
     if let Some(Parsed { manifest, places }) = &parsed {
-        findings.append(&mut limits::check(manifest, places));
+        findings.append(&mut limits::check_together(manifest, places));
     }
     (parsed, walk::in_order(findings))
 }
@@ -53,10 +54,7 @@ pub fn parse(file: &str, text: &[u8]) -> (Option<Parsed>, Vec<Finding>) {
 /// The findings quote nothing of the file, which may be one that its author should not see.
 #[must_use]
 pub fn parse_users(file: &str, text: &[u8]) -> (Option<(Vec<User>, Places)>, Vec<Finding>) {
-    let (read, mut findings) = walk::read(file, text, false, parse::user_list);
-    if let Some((users, places)) = &read {
-        findings.append(&mut limits::check_users(users, places, &[]));
-    }
+    let (read, findings) = walk::read(file, text, false, parse::user_list);
     (read, walk::in_order(findings))
 }
 

@@ -1,11 +1,12 @@
 //! The manifest field by field: which records there are, what is required, what is the default.
 
 use super::fields;
-use super::shape::{everyone_false, exactly_one};
+use super::limits::{RESERVE_HELP, reserve_problem};
+use super::shape::{exactly_one, reserve_above_max};
 use super::types::{
     ApiVersion, Assignment, Borrow, Denial, Escrow, Group, Kind, Leases, Limit, Manifest, Member,
-    Metadata, Mode, OnOverGrant, ProductSeats, Redundancy, Role, Safety, Server, SshPublicKey,
-    Trust, User, Visibility, Who,
+    Metadata, Mode, OnOverGrant, ProductSeats, Redundancy, Role, Safety, Server, Trust, User,
+    Visibility, Who,
 };
 use super::walk::{Field, Value, Walker, list_of};
 use crate::measure::Seats;
@@ -54,7 +55,7 @@ pub(super) fn manifest(w: &mut Walker<'_>, value: Value) -> Option<Manifest> {
             .unwrap_or_default(),
         safety: w.maybe(safety, self::safety).unwrap_or_default(),
         users: w.maybe(users, user_list).unwrap_or_default(),
-        users_from: w.maybe(users_from, |w, value| w.string(value)),
+        users_from: w.maybe(users_from, |w, value| w.path(value)),
         groups: w.maybe(groups, |w, value| w.list(value, group)).unwrap_or_default(),
         seats: w.need(seats, |w, value| w.list(value, product_seats)).unwrap_or_default(),
     };
@@ -75,9 +76,9 @@ fn server(w: &mut Walker<'_>, value: Value) -> Option<Server> {
     // Each is read before any is given up.
     let name = w.need(name, |w, value| w.identifier(value));
     let role = w.need(role, |w, value| w.choice(value, &ROLES));
-    let address = w.need(address, |w, value| w.string(value));
+    let address = w.need(address, |w, value| w.address(value));
     let port = w.need(port, |w, value| w.port(value));
-    let licenses = w.maybe(licenses, |w, value| w.list(value, |w, value| w.string(value)));
+    let licenses = w.maybe(licenses, |w, value| w.list(value, |w, value| w.path(value)));
     let key = w.maybe(key, |w, value| w.public_key(value));
     Some(Server {
         name: name?,
@@ -92,13 +93,8 @@ fn server(w: &mut Walker<'_>, value: Value) -> Option<Server> {
 fn trust(w: &mut Walker<'_>, value: Value) -> Option<Trust> {
     let [vendors, operators] = w.fields(value, &fields::TRUST)?;
     let vendors = w.maybe(vendors, |w, value| w.list(value, |w, value| w.public_key(value)));
-    let operators = w.maybe(operators, |w, value| w.list(value, ssh_key));
+    let operators = w.maybe(operators, |w, value| w.list(value, |w, value| w.ssh_key(value)));
     Some(Trust { vendors: vendors.unwrap_or_default(), operators: operators.unwrap_or_default() })
-}
-
-/// An SSH key as a text; `limits` reads the key in it.
-fn ssh_key(w: &mut Walker<'_>, value: Value) -> Option<SshPublicKey> {
-    w.string(value).map(SshPublicKey)
 }
 
 fn redundancy(w: &mut Walker<'_>, value: Value) -> Option<Redundancy> {
@@ -158,7 +154,7 @@ pub(super) fn user_list(w: &mut Walker<'_>, value: Value) -> Option<Vec<User>> {
 fn user(w: &mut Walker<'_>, value: Value) -> Option<User> {
     let [name, key] = w.fields(value, &fields::USER)?;
     let name = w.need(name, |w, value| w.free_name(value));
-    let key = w.maybe(key, ssh_key);
+    let key = w.maybe(key, |w, value| w.ssh_key(value));
     Some(User { name: name?, key })
 }
 
@@ -166,11 +162,16 @@ fn group(w: &mut Walker<'_>, value: Value) -> Option<Group> {
     let [name, members, members_from] = w.fields(value, &fields::GROUP)?;
     let name = w.need(name, |w, value| w.identifier(value));
     let members = w.maybe(members, |w, value| w.list(value, member)).unwrap_or_default();
-    let members_from = w.maybe(members_from, |w, value| w.string(value));
+    let members_from = w.maybe(members_from, |w, value| w.path(value));
     Some(Group { name: name?, members, members_from })
 }
 
 fn member(w: &mut Walker<'_>, value: Value) -> Option<Member> {
+    if w.is_list(value) {
+        let help = "write a user's name, `{host: …}` or `{address: …}`";
+        w.wrong(value, "a user's name, a host or an address", help);
+        return None;
+    }
     if !w.is_record(value) {
         return w.free_name(value).map(Member::User);
     }
@@ -187,7 +188,7 @@ fn one_of(w: &mut Walker<'_>, value: Value, fields: &[Field]) -> Option<()> {
     if names.len() == 1 {
         return Some(());
     }
-    let listed = list_of(fields.iter().map(Field::name), "or");
+    let listed = list_of(fields.iter().map(Field::name), "and");
     let found = list_of(names.iter().copied(), "and");
     let (message, help) = if names.is_empty() {
         (format!("an entry takes exactly one of {listed}, and has none"), "say whom it is about")
@@ -221,12 +222,7 @@ fn who(w: &mut Walker<'_>, value: Value, given: [Field; 5]) -> Option<Who> {
 }
 
 fn everyone(w: &mut Walker<'_>, value: Value) -> Option<Who> {
-    if w.boolean(value)? {
-        return Some(Who::Everyone);
-    }
-    let message = "`everyone` can only be `true`".to_owned();
-    w.report(&everyone_false::CODE, value, message, "remove the entry, or write `true`");
-    None
+    w.only_true(value).map(|()| Who::Everyone)
 }
 
 fn assignment(w: &mut Walker<'_>, value: Value) -> Option<Assignment> {
@@ -244,8 +240,14 @@ fn assignment(w: &mut Walker<'_>, value: Value) -> Option<Assignment> {
         borrow,
     ] = w.fields(value, &fields::ASSIGNMENT)?;
     let who = who(w, value, [user, group, host, address, everyone]);
+    let reserve_field = reserve;
     let reserve = w.maybe(reserve, seats);
     let max = w.maybe(max, seats);
+    if let (Some(reserve), Some(max), Some(value)) = (reserve, max, reserve_field.value())
+        && let Some(message) = reserve_problem(reserve, max)
+    {
+        w.report(&reserve_above_max::CODE, value, message, RESERVE_HELP);
+    }
     let max_per_user = w.maybe(max_per_user, seats);
     let max_per_address = w.maybe(max_per_address, seats);
     let priority = w.maybe(priority, |w, value| w.priority(value));

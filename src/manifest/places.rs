@@ -128,7 +128,9 @@ impl Places {
     #[must_use]
     pub fn source(&self, line: u32) -> Option<String> {
         let tree = self.tree.as_ref().filter(|_| self.quotes)?;
-        self.lines(tree).source(tree.text(), line)
+        let source = self.lines(tree).source(tree.text(), line)?;
+        // A secret key that was pasted is not printed as well.
+        (!source.contains("PRIVATE KEY")).then_some(source)
     }
 
     /// A finding about the value at a path; where there is none, at the nearest around it.

@@ -22,7 +22,7 @@ pub(crate) fn is_null(text: &str) -> bool {
 }
 
 fn is_boolean(text: &str) -> bool {
-    let lower = ["true", "false", "yes", "no", "on", "off"];
+    let lower = ["true", "false", "yes", "no", "on", "off", "y", "n"];
     let Some(word) = lower.into_iter().find(|word| word.eq_ignore_ascii_case(text)) else {
         return false;
     };
@@ -133,7 +133,10 @@ mod tests {
     fn every_word_that_some_reader_takes_for_something_else_is_known() {
         for (kind, texts) in [
             ("nothing", &["", "~", "null", "Null", "NULL"][..]),
-            ("a boolean", &["no", "No", "NO", "yes", "on", "OFF", "off", "true", "False", "TRUE"]),
+            (
+                "a boolean",
+                &["no", "No", "NO", "yes", "on", "OFF", "off", "true", "False", "TRUE", "y", "N"],
+            ),
             (
                 "a number",
                 &[
@@ -176,8 +179,6 @@ mod tests {
             "ana",
             "nO",
             "tRUE",
-            "y",
-            "n",
             "127.0.0.1",
             "10.1.0.0/16",
             "1.2.3",

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::finding::Code;
+use super::plain::is_null;
 use super::shape::{
     directive, duplicate_key, empty_manifest, exploding_anchors, merge_key, not_utf8,
     several_documents, tab_indentation, too_deep, too_large, unknown_anchor, wrong_type,
@@ -321,7 +322,7 @@ impl<'t> Builder<'t> {
                 return false;
             }
         }
-        if self.nodes.is_empty() || (self.nodes.len() == 1 && self.is_nothing(ROOT)) {
+        if self.nodes.is_empty() || self.is_nothing() {
             self.fault(
                 &empty_manifest::CODE,
                 (0, 0),
@@ -384,9 +385,12 @@ impl<'t> Builder<'t> {
         }
     }
 
-    fn is_nothing(&self, id: Id) -> bool {
-        let node = self.nodes.get(id.0 as usize);
-        node.is_some_and(|node| node.kind == Kind::Plain && node.start == node.end)
+    /// Whether the whole document is a null.
+    fn is_nothing(&self) -> bool {
+        let [Node { start, end, kind: Kind::Plain, .. }] = self.nodes.as_slice() else {
+            return false;
+        };
+        self.text.get(*start as usize..*end as usize).is_some_and(is_null)
     }
 
     fn tag(&mut self, tag: Option<&Tag>, span: Span) -> bool {
@@ -626,6 +630,11 @@ fn explain(kind: &ErrorKind) -> (&'static Code, String, &'static str) {
             &yaml_syntax::CODE,
             "no text without quotes begins with this character".to_owned(),
             "quote the text",
+        ),
+        E::UnexpectedCharacter { character } if character.is_control() => (
+            &yaml_syntax::CODE,
+            format!("the character U+{:04X} is not allowed in YAML", u32::from(*character)),
+            "remove the character; most editors can show it",
         ),
         E::MappingValueNotAllowed => (
             &yaml_syntax::CODE,

@@ -5,15 +5,17 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::finding::{Code, Finding};
+use super::forms::{PATH_HELP, SSH_KEY_HELP, address_problem, path_problem, ssh_key_problem};
 use super::places::{Gaps, Places};
 use super::plain::{is_decimal, is_null, reads_as};
 use super::shape::{
-    duplicate_key, invalid_address, invalid_duration, invalid_key, invalid_name, invalid_share,
-    missing_field, needs_quotes, null_value, number_notation, out_of_range, too_many_findings,
-    unknown_field, unknown_value, wrong_type,
+    duplicate_key, everyone_false, invalid_address, invalid_duration, invalid_key, invalid_name,
+    invalid_path, invalid_share, missing_field, needs_quotes, null_value, number_notation,
+    out_of_range, too_many_findings, unknown_field, unknown_value, wrong_type,
 };
 use super::suggest::nearest;
 use super::tree::{self, Id, ROOT, Tree, View};
+use super::types::SshPublicKey;
 use crate::measure::{Share, Span};
 use crate::name::{AddressRange, PublicKey};
 
@@ -92,6 +94,8 @@ pub(super) enum Label {
     Field(&'static str),
     /// An entry of a field's list.
     Entry(&'static str),
+    /// An entry of a file that is a list.
+    Item,
 }
 
 impl fmt::Display for Label {
@@ -100,6 +104,7 @@ impl fmt::Display for Label {
             Self::Whole => f.write_str("the file"),
             Self::Field(name) => write!(f, "`{name}`"),
             Self::Entry(name) => write!(f, "an entry of `{name}`"),
+            Self::Item => f.write_str("an entry of the list"),
         }
     }
 }
@@ -124,6 +129,11 @@ impl Field {
     /// Whether the field is written, readable or not.
     pub(super) fn is_given(&self) -> bool {
         self.value.is_some()
+    }
+
+    /// The field's value, if it is given.
+    pub(super) fn value(&self) -> Option<Value> {
+        self.value
     }
 
     /// The field's name.
@@ -169,19 +179,28 @@ impl<'t> Walker<'t> {
 
     /// A value in a message: quoted where that is allowed.
     fn show(&self, text: &str) -> String {
-        if self.places.quotes() { format!("`{}`", shorten(text)) } else { "a text".to_owned() }
+        if text.contains("PRIVATE KEY") {
+            "a secret key".to_owned()
+        } else if text.is_empty() {
+            "an empty text".to_owned()
+        } else if self.places.quotes() {
+            format!("`{}`", shorten(text))
+        } else {
+            "a text".to_owned()
+        }
     }
 
     fn null(&mut self, value: Value) {
         let message = format!("{} has no value", value.label);
         let help = match value.label {
             Label::Field(_) => "give a value, or remove the field: `null` is never a value",
-            Label::Whole | Label::Entry(_) => "give a value, or remove the entry",
+            _ => "give a value, or remove the entry",
         };
         self.report(&null_value::CODE, value, message, help);
     }
 
-    fn wrong(&mut self, value: Value, wanted: &str, help: impl Into<String>) {
+    /// Says that a value is of another type than the wanted.
+    pub(super) fn wrong(&mut self, value: Value, wanted: &str, help: impl Into<String>) {
         let found = match self.tree.view(value.id) {
             View::Broken => {
                 if self.tree.is_empty(value.id) {
@@ -195,8 +214,10 @@ impl<'t> Walker<'t> {
                 match reads_as(text).filter(|_| !quoted) {
                     Some(kind) if self.places.quotes() => format!("{kind}, {}", self.show(text)),
                     Some(kind) => kind.to_owned(),
-                    None if self.places.quotes() => format!("the text {}", self.show(text)),
-                    None => "a text".to_owned(),
+                    None if self.places.quotes() && !text.is_empty() => {
+                        format!("the text {}", self.show(text))
+                    }
+                    None => self.show(text),
                 }
             }
             View::Sequence(_) => "a list".to_owned(),
@@ -219,7 +240,7 @@ impl<'t> Walker<'t> {
     }
 
     /// A text, in quotes where YAML would read something else.
-    pub(super) fn text(&mut self, value: Value) -> Option<&'t str> {
+    fn text(&mut self, value: Value) -> Option<&'t str> {
         let text = self.scalar(value, "a text")?;
         let plain = matches!(self.tree.view(value.id), View::Plain(_));
         let Some(kind) = reads_as(text).filter(|_| plain) else { return Some(text) };
@@ -230,9 +251,34 @@ impl<'t> Walker<'t> {
         None
     }
 
-    /// A text of its own.
-    pub(super) fn string(&mut self, value: Value) -> Option<String> {
-        self.text(value).map(str::to_owned)
+    /// A path of a file or a pattern of paths. One that leads elsewhere is reported and given all the same.
+    pub(super) fn path(&mut self, value: Value) -> Option<String> {
+        let text = self.text(value)?;
+        if let Some(wrong) = path_problem(text) {
+            let shown = self.show(text);
+            let message = format!("the path {shown} {wrong}");
+            self.report(&invalid_path::CODE, value, message, PATH_HELP);
+        }
+        Some(text.to_owned())
+    }
+
+    /// A server's address. One that is none is reported and given all the same.
+    pub(super) fn address(&mut self, value: Value) -> Option<String> {
+        let text = self.text(value)?;
+        if let Some(help) = address_problem(text) {
+            let message = format!("{} is no host name and no IP address", value.label);
+            self.report(&invalid_address::CODE, value, message, help);
+        }
+        Some(text.to_owned())
+    }
+
+    /// An SSH public key. One that is none is reported and given all the same.
+    pub(super) fn ssh_key(&mut self, value: Value) -> Option<SshPublicKey> {
+        let text = self.text(value)?;
+        if let Some(wrong) = ssh_key_problem(text) {
+            self.report(&invalid_key::CODE, value, wrong.to_owned(), SSH_KEY_HELP);
+        }
+        Some(SshPublicKey(text.to_owned()))
     }
 
     fn parsed<T: FromStr<Err: fmt::Display>>(
@@ -248,7 +294,8 @@ impl<'t> Walker<'t> {
                 let message = if !self.places.quotes() {
                     format!("{} cannot be read", value.label)
                 } else if code.id == invalid_name::CODE.id {
-                    format!("{} {error}", value.label)
+                    let shown = if text.is_empty() { String::new() } else { self.show(text) + " " };
+                    format!("{} {shown}{error}", value.label)
                 } else {
                     format!("{} is {}, but {error}", value.label, self.show(text))
                 };
@@ -370,6 +417,20 @@ impl<'t> Walker<'t> {
         None
     }
 
+    /// `true` alone.
+    pub(super) fn only_true(&mut self, value: Value) -> Option<()> {
+        match self.tree.view(value.id) {
+            View::Plain("true") => return Some(()),
+            View::Plain("false") => {
+                let message = format!("{} can only be `true`", value.label);
+                let help = "remove the entry, or write `true`";
+                self.report(&everyone_false::CODE, value, message, help);
+            }
+            _ => self.wrong(value, "`true`", "write `true`, without quotes"),
+        }
+        None
+    }
+
     /// One of a few words.
     pub(super) fn choice<T: Copy>(
         &mut self,
@@ -398,11 +459,10 @@ impl<'t> Walker<'t> {
             self.wrong(value, "a list", help);
             return None;
         };
-        let name = match value.label {
-            Label::Field(name) | Label::Entry(name) => Some(name),
-            Label::Whole => None,
+        let label = match value.label {
+            Label::Field(name) | Label::Entry(name) => Label::Entry(name),
+            Label::Whole | Label::Item => Label::Item,
         };
-        let label = Label::Entry(name.unwrap_or("the list"));
         let mut list = Vec::with_capacity(entries.len());
         let mut kept: Option<Vec<u32>> = None;
         for (index, &id) in (0_u32..).zip(entries) {
@@ -428,6 +488,11 @@ impl<'t> Walker<'t> {
     /// Whether a value is a mapping.
     pub(super) fn is_record(&self, value: Value) -> bool {
         matches!(self.tree.view(value.id), View::Mapping(_))
+    }
+
+    /// Whether a value is a list.
+    pub(super) fn is_list(&self, value: Value) -> bool {
+        matches!(self.tree.view(value.id), View::Sequence(_))
     }
 
     /// A record's fields, in the order of `known`; the unknown ones are reported.
@@ -504,7 +569,10 @@ impl<'t> Walker<'t> {
         let Field { owner, name, .. } = field;
         let id = self.tree.resolve(owner.id);
         self.gaps.broken.insert(id);
-        self.gaps.missing.insert((id, name));
+        if !self.gaps.missing.insert((id, name)) {
+            // A field that was probably meant is reported already.
+            return None;
+        }
         let message = match owner.label {
             Label::Whole => format!("the field `{name}` is missing"),
             label => format!("{label} lacks the field `{name}`"),

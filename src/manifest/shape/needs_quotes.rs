@@ -1,8 +1,8 @@
 //! A text that YAML reads as something else.
 //!
-//! Without quotes, YAML reads `no`, `yes`, `on`, `off` and `true` as booleans, `0777`, `1e3`, `1_000` and `1:30` as
-//! numbers, `2026-01-31` as a date and `.inf` as infinity; which of them depends on the reader. The user `no` would be
-//! `false` to one tool and `no` to another.
+//! Without quotes, YAML reads `no`, `yes`, `on`, `off`, `y`, `n` and `true` as booleans, `0777`, `1e3`, `1_000` and
+//! `1:30` as numbers, `2026-01-31` as a date and `.inf` as infinity; which of them depends on the reader. The user `no`
+//! would be `false` to one tool and `no` to another.
 //!
 //! ```yaml
 //! users:
