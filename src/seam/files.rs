@@ -31,3 +31,18 @@ pub fn temporary_file(directory: &Path, access: Access) -> io::Result<tempfile::
     let _ = access;
     builder.tempfile_in(directory)
 }
+
+/// Whether others on this machine can read or change a file, by its permissions.
+#[cfg(unix)]
+#[must_use]
+pub fn is_open_to_others(path: &std::path::Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o077 != 0)
+}
+
+/// Whether others on this machine can read or change a file: elsewhere it is as open as its folder.
+#[cfg(not(unix))]
+#[must_use]
+pub fn is_open_to_others(_: &std::path::Path) -> bool {
+    false
+}

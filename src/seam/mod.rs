@@ -1,6 +1,7 @@
 //! The seams to the world: net, clock, disk, entropy, each a trait and the real thing; and what the system says of
 //! this process. Nothing else in the product may touch the operating system (clippy.toml bans the ways around).
 
+pub mod agent;
 pub mod clock;
 pub mod disk;
 pub mod entropy;
@@ -8,6 +9,8 @@ pub mod files;
 pub mod net;
 #[cfg(unix)]
 pub mod process;
+pub mod stop;
+pub mod terminal;
 pub mod who;
 
 use std::sync::Arc;

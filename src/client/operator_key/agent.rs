@@ -4,9 +4,11 @@
 //! answers is bounded and read without trust.
 
 use std::ffi::OsStr;
-use std::io::{self, Read, Write};
+use std::io;
 
 use ssh_key::{Algorithm, PublicKey, Signature};
+
+use crate::seam::agent::Talk;
 
 const REQUEST_IDENTITIES: u8 = 11;
 const IDENTITIES_ANSWER: u8 = 12;
@@ -34,37 +36,9 @@ pub enum AgentError {
     Malformed,
 }
 
-/// A connection to an agent.
-pub(super) trait Talk: Read + Write + Send {}
-impl<T: Read + Write + Send> Talk for T {}
-
-/// Connects to the agent at this socket (`SSH_AUTH_SOCK`), or to the system's own where there is one.
-#[cfg(unix)]
+/// Connects to the agent at this socket, or to the system's own where there is one.
 pub(super) fn connect(socket: Option<&OsStr>) -> Result<Box<dyn Talk>, AgentError> {
-    use std::time::Duration;
-    let socket = socket
-        .filter(|path| !path.is_empty())
-        .ok_or_else(|| AgentError::Unreachable("`SSH_AUTH_SOCK` is not set".to_owned()))?;
-    let stream = std::os::unix::net::UnixStream::connect(socket)
-        .map_err(|error| AgentError::Unreachable(error.to_string()))?;
-    // An agent may ask its user to confirm: long enough for a person, short enough for a job.
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-    stream.set_write_timeout(Some(Duration::from_secs(10)))?;
-    Ok(Box::new(stream))
-}
-
-/// Connects to the agent of Windows, whose pipe opens like a file, or to one that `SSH_AUTH_SOCK` names.
-#[cfg(windows)]
-pub(super) fn connect(socket: Option<&OsStr>) -> Result<Box<dyn Talk>, AgentError> {
-    let pipe = socket
-        .filter(|path| !path.is_empty())
-        .unwrap_or_else(|| OsStr::new(r"\\.\pipe\openssh-ssh-agent"));
-    let file = std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(pipe)
-        .map_err(|error| AgentError::Unreachable(error.to_string()))?;
-    Ok(Box::new(file))
+    crate::seam::agent::connect(socket).map_err(|error| AgentError::Unreachable(error.to_string()))
 }
 
 /// The Ed25519 keys that the agent holds, in its order; others are passed over.
@@ -164,6 +138,8 @@ fn ask(
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+
     use super::*;
 
     /// An agent that says what it is told to, whatever is asked.

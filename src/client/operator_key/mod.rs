@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 pub use agent::AgentError;
 
 use crate::manifest::types::SshPublicKey;
+use crate::seam::files;
 use crate::statement::{
     MemoryKey, Namespace, OperatorKey, OperatorKeyError, SignError, Signs, assemble, signed_data,
 };
@@ -174,7 +175,7 @@ fn from_file(path: &Path, search: &mut Search<'_>) -> Result<Found, KeyError> {
         return Ok(Found { key: held.ok_or_else(only_public)?, warning: None });
     }
     let private = PrivateKey::from_openssh(text).map_err(|_| no_key())?;
-    let warning = readable_by_others(path).then(|| {
+    let warning = files::is_open_to_others(path).then(|| {
         format!("`{0}` can be read by others on this machine: `chmod 600 {0}`", path.display())
     });
     if !private.is_encrypted() {
@@ -249,18 +250,6 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let mut text = Zeroizing::new(Vec::new());
     file.take(KEY_BYTES_MAX).read_to_end(&mut text).map_err(unreadable)?;
     Ok(text)
-}
-
-#[cfg(unix)]
-fn readable_by_others(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o077 != 0)
-}
-
-/// Windows has no such bits; a file in a user's folder is theirs.
-#[cfg(not(unix))]
-const fn readable_by_others(_: &Path) -> bool {
-    false
 }
 
 #[cfg(test)]
