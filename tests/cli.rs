@@ -4,11 +4,14 @@ mod support;
 
 mod cli {
     mod checkout;
+    mod completions;
     mod init;
     mod key;
     mod leases;
     mod license;
+    mod man;
     mod program;
     mod validate;
+    mod schema;
     mod vendor;
 }

@@ -7,6 +7,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[path = "support/cli_page.rs"]
+mod cli_page;
+
 use tandem::manifest::finding::{Code, Severity};
 use tandem::manifest::{codes, schema};
 
@@ -94,4 +97,9 @@ fn every_file_with_a_code_is_listed() {
             assert!(codes::find(&name).is_some(), "{name} is not in codes::ALL");
         }
     }
+}
+
+#[test]
+fn the_page_of_the_command_line_is_current() {
+    current("docs/reference/cli.md", &cli_page::page(tandem::cli::command()));
 }

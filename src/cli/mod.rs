@@ -56,6 +56,12 @@ impl Context {
     }
 }
 
+/// The program's arguments, as the manual pages, completions and `docs/reference/cli.md` describe them.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs the program with the arguments of this process.
 #[must_use]
 pub fn run() -> ExitCode {
@@ -74,7 +80,7 @@ pub fn run() -> ExitCode {
     let result = output::log(cli.quiet, cli.verbose).and_then(|()| match cli.verb {
         Some(verb) => verb.run(&context),
         None => {
-            let help = Cli::command().render_help();
+            let help = command().render_help();
             context.output.text(&help.ansi().to_string()).map(|()| Exit::Done)
         }
     });
@@ -87,6 +93,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 }

@@ -5,12 +5,15 @@
 //! `mod`, the variant with its one-line help, and the arm in `run`. Its tests are `tests/cli/NAME.rs`.
 
 mod checkout;
+mod completions;
 mod init;
 pub(super) mod key;
 mod leases;
 mod license;
+mod man;
 mod release;
 mod validate;
+mod schema;
 mod vendor;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -39,6 +42,12 @@ pub(crate) enum Verb {
     Validate(validate::Args),
     /// Make a vendor's key and issue license files.
     Vendor(vendor::Args),
+    /// Print the JSON Schema of manifests, or another that this version is built with.
+    Schema(schema::Args),
+    /// Print what a shell needs to complete words of this program.
+    Completions(completions::Args),
+    /// Print or write the manual pages.
+    Man(man::Args),
 }
 
 impl Verb {
@@ -53,6 +62,9 @@ impl Verb {
             Self::Release(args) => args.run(cx),
             Self::Validate(args) => args.run(cx),
             Self::Vendor(args) => args.run(cx),
+            Self::Schema(args) => args.run(cx),
+            Self::Completions(args) => args.run(cx),
+            Self::Man(args) => args.run(cx),
         }
     }
 }
