@@ -13,5 +13,6 @@ mod cli {
     mod program;
     mod validate;
     mod schema;
+    mod sim;
     mod vendor;
 }

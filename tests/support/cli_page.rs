@@ -33,6 +33,10 @@ fn add(command: &Command, page: &mut String) {
     for argument in arguments {
         page.push_str(&entry(argument));
     }
+    let after = command.get_after_long_help().or_else(|| command.get_after_help());
+    if let Some(after) = after {
+        page.push_str(&format!("\n{}\n", sentence(&after.to_string())));
+    }
     for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
         add(below, page);
     }

@@ -14,6 +14,7 @@ mod man;
 mod release;
 mod validate;
 mod schema;
+mod sim;
 mod vendor;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -42,6 +43,8 @@ pub(crate) enum Verb {
     Validate(validate::Args),
     /// Make a vendor's key and issue license files.
     Vendor(vendor::Args),
+    /// Run the simulation, `tandem-sim`, with what follows.
+    Sim(sim::Args),
     /// Print the JSON Schema of manifests, or another that this version is built with.
     Schema(schema::Args),
     /// Print what a shell needs to complete words of this program.
@@ -62,6 +65,7 @@ impl Verb {
             Self::Release(args) => args.run(cx),
             Self::Validate(args) => args.run(cx),
             Self::Vendor(args) => args.run(cx),
+            Self::Sim(args) => args.run(cx),
             Self::Schema(args) => args.run(cx),
             Self::Completions(args) => args.run(cx),
             Self::Man(args) => args.run(cx),
