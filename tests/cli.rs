@@ -11,8 +11,8 @@ mod cli {
     mod license;
     mod man;
     mod program;
-    mod validate;
     mod schema;
     mod sim;
+    mod validate;
     mod vendor;
 }

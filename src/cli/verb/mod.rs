@@ -12,9 +12,9 @@ mod leases;
 mod license;
 mod man;
 mod release;
-mod validate;
 mod schema;
 mod sim;
+mod validate;
 mod vendor;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
