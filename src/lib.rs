@@ -9,6 +9,7 @@ pub mod measure;
 pub mod mutant;
 pub mod name;
 pub mod role;
+pub mod text;
 
 pub mod license;
 pub mod manifest;
@@ -16,6 +17,8 @@ pub mod manifest;
 pub mod bundle;
 pub mod entitlement;
 pub mod statement;
+
+pub mod plan;
 
 pub mod ledger;
 pub mod pair;

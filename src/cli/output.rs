@@ -3,7 +3,6 @@
 //! Color only on a terminal and never with NO_COLOR. Text that comes from files or the network goes through
 //! [`escape`] before it is printed, in logs too. A reader that has gone away ends the program quietly.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write};
 
@@ -12,6 +11,8 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::error::{Exit, Failure};
+pub use crate::text::escape;
+use crate::text::is_unsafe;
 
 /// The standard streams, and whether only results and errors are wanted.
 #[derive(Clone, Copy, Debug)]
@@ -170,24 +171,6 @@ pub fn quote(text: &str) -> String {
     format!("`{}`", escape(text))
 }
 
-/// Text from files or the network, made safe to print: control, bidirectional and line-separator characters are
-/// escaped as in Rust (`\n`, `\u{202e}`), so that it can neither move the cursor nor look like another text.
-#[must_use]
-pub fn escape(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_unsafe) {
-        return Cow::Borrowed(text);
-    }
-    let mut escaped = String::with_capacity(text.len() + 16);
-    for character in text.chars() {
-        if is_unsafe(character) {
-            escaped.extend(character.escape_default());
-        } else {
-            escaped.push(character);
-        }
-    }
-    Cow::Owned(escaped)
-}
-
 /// One JSON document of several lines, as [`Output::json`] prints it.
 ///
 /// # Errors
@@ -210,20 +193,6 @@ fn safe_json(text: &str) -> String {
         }
     }
     safe
-}
-
-fn is_unsafe(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{061c}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}'
-                | '\u{e0000}'..='\u{e007f}'
-        )
 }
 
 /// Starts the log on standard error: warnings, with `-v` what is done, with `-vv` and `-vvv` how.
@@ -272,6 +241,8 @@ impl Write for EscapedLines {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use super::*;
 
     #[test]

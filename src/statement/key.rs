@@ -98,8 +98,9 @@ impl OperatorKey {
     }
 }
 
-/// The fingerprint of an Ed25519 key.
-pub(super) fn fingerprint(bytes: [u8; 32]) -> String {
+/// The fingerprint of an Ed25519 key, as OpenSSH makes it: how keys of servers and vendors are shown, too.
+#[must_use]
+pub fn fingerprint(bytes: [u8; 32]) -> String {
     let mut blob = Vec::with_capacity(51);
     for part in [b"ssh-ed25519".as_slice(), &bytes] {
         let length = u32::try_from(part.len()).unwrap_or(u32::MAX);

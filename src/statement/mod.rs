@@ -14,7 +14,7 @@ mod stage;
 
 pub use apply::{ApplyStatement, Source};
 pub use chain::{ChainError, Link, verify_chain};
-pub use key::{Keyring, MemoryKey, OperatorKey, OperatorKeyError, SignError, Signs};
+pub use key::{Keyring, MemoryKey, OperatorKey, OperatorKeyError, SignError, Signs, fingerprint};
 pub use operator::{OperatorStatement, Order};
 pub use request::{
     REQUEST_AGE_MAX, Request, RequestError, SignedRequest, sign_request, verify_request,
