@@ -75,16 +75,14 @@ fn file(path: &Path) -> Result<Against, AgainstError> {
     if let Ok(bundle) = Bundle::decode(bytes.trim_ascii_end()) {
         return Ok(Against::Bundle(bundle));
     }
-    match json::read::<SavedStatus>(&bytes, Nulls::Accepted) {
-        Ok(status) => Ok(Against::Status(status.bundles())),
-        // A manifest may be written as JSON, which is YAML.
-        Err(_) => {
-            let loaded = read(path);
-            match loaded.manifest {
-                Some(_) => Ok(Against::Manifest(Box::new(loaded))),
-                None => Err(AgainstError::Json(file)),
-            }
-        }
+    match json::value(&bytes, Nulls::Accepted) {
+        // YAML may begin so, and a manifest may be written as JSON.
+        Err(_) => Ok(Against::Manifest(Box::new(read(path)))),
+        Ok(value) if value.get("kind").is_some() => Ok(Against::Manifest(Box::new(read(path)))),
+        Ok(_) => match json::read::<SavedStatus>(&bytes, Nulls::Accepted) {
+            Ok(status) => Ok(Against::Status(status.bundles())),
+            Err(_) => Err(AgainstError::Json(file)),
+        },
     }
 }
 

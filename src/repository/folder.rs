@@ -6,12 +6,13 @@
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsString;
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::Metadata;
 use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
 
 use super::tree::{Kind, Tree};
 use crate::manifest::sources::FileFault;
+use crate::seam::regular;
 
 /// The most symbolic links on the way to one file.
 const LINKS_MAX: usize = 40;
@@ -156,10 +157,10 @@ impl Tree for Folder {
 pub(crate) fn read_regular(path: &Path, max: u64) -> Result<Vec<u8>, FileFault> {
     // Looked at before it is opened, since opening a device can have effects; and after, since it may have been
     // replaced in between.
-    regular(&path.symlink_metadata().map_err(|error| fault_of(&error))?)?;
-    let file = open(path).map_err(|error| fault_of(&error))?;
+    must_be_regular(&path.symlink_metadata().map_err(|error| fault_of(&error))?)?;
+    let file = regular::open(path).map_err(|error| fault_of(&error))?;
     let data = file.metadata().map_err(|error| fault_of(&error))?;
-    regular(&data)?;
+    must_be_regular(&data)?;
     if data.len() > max {
         return Err(FileFault::TooLarge(max));
     }
@@ -168,47 +169,9 @@ pub(crate) fn read_regular(path: &Path, max: u64) -> Result<Vec<u8>, FileFault> 
     if bytes.len() as u64 > max { Err(FileFault::TooLarge(max)) } else { Ok(bytes) }
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true);
-    #[cfg(unix)]
-    {
-        use rustix::fs::OFlags;
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags.bits().cast_signed());
-    }
-    options.open(path)
-}
-
-fn regular(data: &Metadata) -> Result<(), FileFault> {
+fn must_be_regular(data: &Metadata) -> Result<(), FileFault> {
     let kind = data.file_type();
-    if kind.is_file() {
-        return Ok(());
-    }
-    Err(FileFault::NotRegular(if kind.is_dir() {
-        "a folder"
-    } else if kind.is_symlink() {
-        "a symbolic link"
-    } else {
-        special(kind)
-    }))
-}
-
-#[cfg(unix)]
-fn special(kind: std::fs::FileType) -> &'static str {
-    use std::os::unix::fs::FileTypeExt as _;
-    if kind.is_fifo() {
-        "a pipe"
-    } else if kind.is_socket() {
-        "a socket"
-    } else {
-        "a device"
-    }
-}
-
-#[cfg(not(unix))]
-fn special(_: std::fs::FileType) -> &'static str {
-    "something else"
+    if kind.is_file() { Ok(()) } else { Err(FileFault::NotRegular(regular::kind_of(kind))) }
 }
 
 /// What an error of the operating system says of a file, in words that are the same everywhere.
@@ -217,81 +180,7 @@ pub(crate) fn fault_of(error: &io::Error) -> FileFault {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => FileFault::Missing,
         io::ErrorKind::PermissionDenied => FileFault::Unreadable("permission denied".to_owned()),
         io::ErrorKind::IsADirectory => FileFault::NotRegular("a folder"),
-        _ if is_loop(error) => FileFault::Unreadable("too many symbolic links".to_owned()),
+        _ if regular::is_loop(error) => FileFault::Unreadable("too many symbolic links".to_owned()),
         _ => FileFault::Unreadable(error.to_string()),
-    }
-}
-
-#[cfg(unix)]
-fn is_loop(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
-}
-
-#[cfg(not(unix))]
-fn is_loop(_: &io::Error) -> bool {
-    false
-}
-
-#[cfg(test)]
-#[cfg(unix)]
-mod tests {
-    use std::os::unix::fs::symlink;
-
-    use super::*;
-
-    fn folder(build: impl FnOnce(&Path)) -> (tempfile::TempDir, Folder) {
-        let home = tempfile::tempdir().expect("a temporary folder");
-        std::fs::create_dir(home.path().join("in")).expect("a folder");
-        build(home.path());
-        let folder = Folder::open(&home.path().join("in"), None).expect("the folder is there");
-        (home, folder)
-    }
-
-    #[test]
-    fn a_link_that_leads_out_is_refused() {
-        let (_home, folder) = folder(|home| {
-            std::fs::write(home.join("secret"), "x").expect("written");
-            symlink("../secret", home.join("in/a")).expect("linked");
-            symlink("/proc/self/environ", home.join("in/b")).expect("linked");
-            symlink("..", home.join("in/up")).expect("linked");
-            std::fs::create_dir(home.join("in/.git")).expect("a folder");
-            std::fs::write(home.join("in/.git/config"), "x").expect("written");
-        });
-        let outside = FileFault::Outside("the manifest's folder");
-        for path in ["a", "b", "up/secret", ".git/config"] {
-            assert_eq!(folder.read(path, 100), Err(outside.clone()), "{path}");
-        }
-        assert_eq!(folder.names("up"), Err(outside));
-    }
-
-    #[test]
-    fn only_regular_files_are_read_and_a_pipe_blocks_nobody() {
-        let (_home, folder) = folder(|home| {
-            std::fs::create_dir(home.join("in/d")).expect("a folder");
-            let status = std::process::Command::new("mkfifo").arg(home.join("in/p")).status();
-            assert!(status.expect("mkfifo runs").success());
-            std::fs::write(home.join("in/big"), [0; 11]).expect("written");
-            symlink("loop", home.join("in/loop")).expect("linked");
-        });
-        assert_eq!(folder.read("d", 10), Err(FileFault::NotRegular("a folder")));
-        assert_eq!(folder.read("p", 10), Err(FileFault::NotRegular("a pipe")));
-        assert_eq!(folder.read("big", 10), Err(FileFault::TooLarge(10)));
-        assert_eq!(folder.read("none/none", 10), Err(FileFault::Missing));
-        assert_eq!(
-            folder.read("loop", 10),
-            Err(FileFault::Unreadable("too many symbolic links".to_owned()))
-        );
-    }
-
-    #[test]
-    fn every_folder_in_which_a_link_could_be_swapped_is_watched() {
-        let (home, folder) = folder(|home| {
-            std::fs::create_dir(home.join("in/..1")).expect("a folder");
-            std::fs::write(home.join("in/..1/x"), "x").expect("written");
-            symlink("..1", home.join("in/..data")).expect("linked");
-            symlink("..data/x", home.join("in/x")).expect("linked");
-        });
-        assert_eq!(folder.read("x", 10), Ok(b"x".to_vec()));
-        assert_eq!(folder.watched(), [home.path().join("in"), home.path().join("in/..1")]);
     }
 }

@@ -18,3 +18,6 @@ pub use git::{Git, GitError};
 pub use load::{Loaded, read, read_from};
 pub use survey::{Survey, survey};
 pub use tree::{Kind, Tree};
+
+#[cfg(test)]
+mod tests;

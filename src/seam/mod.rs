@@ -9,6 +9,7 @@ pub mod files;
 pub mod net;
 #[cfg(unix)]
 pub mod process;
+pub mod regular;
 pub mod stop;
 pub mod terminal;
 pub mod who;
