@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use super::error::{Explain as _, Failure};
 use super::key_file::{Access, write_over};
 use super::output::quote;
-use super::servers::directory;
 use crate::api::LeaseBody;
 use crate::client::Endpoint;
 use crate::measure::{Span, Timestamp};
 use crate::name::LeaseId;
+use crate::seam::who;
 
 /// No kept lease is longer.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -50,13 +50,10 @@ pub(crate) struct Leases {
 impl Leases {
     /// Those of this user.
     pub(crate) fn of_user() -> Result<Self, Failure> {
-        let state =
-            directory("XDG_STATE_HOME", ".local/state", "LOCALAPPDATA").ok_or_else(|| {
-                Failure::new(
-                    "there is no place to keep the lease's token: you have no home directory",
-                )
+        let state = who::state_directory().ok_or_else(|| {
+            Failure::new("there is no place to keep the lease's token: you have no home directory")
                 .with_help("set `XDG_STATE_HOME`, or run the command under `tandem checkout`")
-            })?;
+        })?;
         Ok(Self { directory: state.join("tandem").join("leases") })
     }
 

@@ -7,6 +7,7 @@ pub mod diagnostics;
 pub mod error;
 mod kept;
 pub mod key_file;
+mod operator;
 pub mod output;
 mod servers;
 mod starter;

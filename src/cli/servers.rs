@@ -9,7 +9,11 @@ use serde::Deserialize;
 use super::Context;
 use super::error::{Exit, Explain as _, Failure};
 use super::output::quote;
-use crate::client::{AskError, CheckoutError, Client, Endpoint, ServersError, servers_from};
+use crate::api::ProblemCode;
+use crate::client::{
+    AskError, CheckoutError, Client, Endpoint, OrderError, ServersError, servers_from,
+};
+use crate::seam::who;
 
 /// The variable that names the servers.
 const VARIABLE: &str = "TANDEM_SERVERS";
@@ -97,18 +101,7 @@ fn config(path: &std::path::Path) -> Result<Config, Failure> {
 }
 
 fn config_path() -> Option<PathBuf> {
-    directory("XDG_CONFIG_HOME", ".config", "APPDATA").map(|path| path.join("tandem/config.yaml"))
-}
-
-/// A directory of the user: by its variable, else below their home; by another variable on Windows.
-pub(crate) fn directory(variable: &str, below_home: &str, on_windows: &str) -> Option<PathBuf> {
-    let set =
-        |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let named = set(variable).filter(|path| path.is_absolute());
-    if cfg!(windows) {
-        return named.or_else(|| set(on_windows));
-    }
-    named.or_else(|| set("HOME").map(|home| home.join(below_home)))
+    who::config_directory().map(|path| path.join("tandem").join("config.yaml"))
 }
 
 /// Why there is no seat, as the verb's failure: what to do about it, and the exit code that scripts go by.
@@ -167,4 +160,38 @@ fn unreachable(reasons: Vec<String>) -> Failure {
         .fold(Failure::new("no server could be reached"), Failure::with_cause)
         .with_exit(Exit::Unreachable)
         .with_help("check that the servers run and that `--server` or `TANDEM_SERVERS` names them")
+}
+
+/// Why an order was not carried out, as the verb's failure.
+pub(crate) fn not_ordered(error: OrderError) -> Failure {
+    match error {
+        OrderError::Ask(AskError::Problem(problem)) => {
+            let failure = Failure::new(problem.to_string());
+            match problem.code {
+                ProblemCode::UntrustedOperator => failure.with_help(
+                    "sign with a key that `trust.operators` of the running manifest lists: `--key FILE`",
+                ),
+                ProblemCode::UnknownLease => {
+                    failure.with_help("`tandem leases` shows which leases there are")
+                }
+                _ => failure,
+            }
+        }
+        OrderError::Ask(error) => not_answered(error),
+        other => other.into(),
+    }
+}
+
+/// The servers that a manifest names.
+pub(crate) fn servers_of_manifest(path: &std::path::Path) -> Result<Vec<Endpoint>, Failure> {
+    let name = path.display().to_string();
+    let text = std::fs::read(path).context(|| format!("{} could not be read", quote(&name)))?;
+    let (parsed, _) = crate::manifest::parse(&name, &text);
+    let servers = parsed.map(|parsed| parsed.manifest.servers).unwrap_or_default();
+    if servers.is_empty() {
+        return Err(Failure::new(format!("{} names no servers", quote(&name)))
+            .with_help(format!("`tandem validate {name}` says what is wrong with it")));
+    }
+    let endpoints = servers.iter().map(|one| Endpoint::new(&one.address, one.port, one.key));
+    Ok(endpoints.collect::<Result<_, _>>()?)
 }

@@ -251,9 +251,10 @@ impl Driver {
             return;
         }
         self.is_learning = true;
-        let within = self.client.timing().answer_within();
-        let learned = wire::timing(self.client.http().clone(), from, within);
-        self.running.spawn(async move { Done::Learned(learned.await) });
+        let client = self.client.clone();
+        self.running.spawn(async move {
+            Done::Learned(wire::config(&client, &from).await.ok().map(|config| config.timing))
+        });
     }
 }
 

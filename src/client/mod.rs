@@ -7,6 +7,7 @@ mod driver;
 mod endpoint;
 mod http;
 pub mod operator_key;
+mod order;
 #[cfg(test)]
 mod scripted;
 mod seat;
@@ -15,6 +16,7 @@ mod wire;
 
 pub use endpoint::{Endpoint, EndpointError, ServersError, servers_from};
 pub use http::{Answer, Http, HttpError};
+pub use order::OrderError;
 pub use seat::{
     CheckoutError, CheckoutRequest, Client, Lease, ReleaseError, Seat, Standing, WhyLost,
 };

@@ -533,9 +533,12 @@ mod tests {
     async fn a_pair_that_does_not_serve_is_waited_for_as_long_as_its_manifest_says() {
         let net = Scripted::default();
         net.serve(2, |asked| match asked.path.as_str() {
-            "/v1/config" => {
-                Told::Answer(200, json!({"manifest": {"redundancy": {"failoverAfter": "10s"}}}))
-            }
+            "/v1/config" => Told::Answer(
+                200,
+                json!({
+                    "manifest": {"metadata": {"name": "p"}, "redundancy": {"failoverAfter": "10s"}},
+                }),
+            ),
             _ => standby(asked),
         });
         let error = client(&net).checkout(&request()).await.expect_err("no server serves");

@@ -12,10 +12,12 @@ use super::wire::problem;
 use crate::api::{Problem, State, Status};
 use crate::measure::Span;
 
-/// How long a server may take to say how it is.
-const STATUS_WITHIN: Span = Span::from_secs(3);
-/// How long a server may take to carry out what it is asked.
-const ASK_WITHIN: Span = Span::from_secs(35);
+/// How long a server may take to answer what it has at hand.
+const ASK_WITHIN: Span = Span::from_secs(3);
+/// How long a server may take to carry out an order: it may wait for its peer.
+const ORDER_WITHIN: Span = Span::from_secs(35);
+/// The most bytes of a status.
+const STATUS_MAX: usize = 8 << 20;
 
 /// A server and what it says of itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,7 +58,7 @@ impl Client {
     pub async fn statuses(&self) -> Vec<Result<Serving, AskError>> {
         let mut statuses = Vec::new();
         for server in self.servers() {
-            let asked = self.read(server, "/v1/status", &[], STATUS_WITHIN).await;
+            let asked = self.get(server, "/v1/status", &[], STATUS_MAX).await;
             statuses.push(asked.map(|status| Serving { server: server.clone(), status }));
         }
         statuses
@@ -79,7 +81,7 @@ impl Client {
         answering.into_iter().nth(active.unwrap_or(0)).ok_or(AskError::Unreachable { reasons })
     }
 
-    /// Reads JSON from a server.
+    /// Reads JSON of at most so many bytes from a server.
     ///
     /// # Errors
     /// There is no answer, a refusal, or something else.
@@ -88,8 +90,13 @@ impl Client {
         from: &Endpoint,
         path: &str,
         headers: &[(&str, &str)],
+        max: usize,
     ) -> Result<T, AskError> {
-        self.read(from, path, headers, ASK_WITHIN).await
+        let http = self.http().clone().with_answer_max(max);
+        let answer = http.send(from, Method::GET, path, headers, None, ASK_WITHIN).await?;
+        let answer = success(answer)?;
+        serde_json::from_slice(&answer.body)
+            .map_err(|error| AskError::Answer { server: from.short(), reason: error.to_string() })
     }
 
     /// Sends JSON to a server and gives back its answer where it is a success.
@@ -97,20 +104,7 @@ impl Client {
     /// # Errors
     /// There is no answer, or a refusal.
     pub async fn post(&self, to: &Endpoint, path: &str, body: Vec<u8>) -> Result<Answer, AskError> {
-        success(self.http().send(to, Method::POST, path, &[], Some(body), ASK_WITHIN).await?)
-    }
-
-    async fn read<T: DeserializeOwned>(
-        &self,
-        from: &Endpoint,
-        path: &str,
-        headers: &[(&str, &str)],
-        within: Span,
-    ) -> Result<T, AskError> {
-        let answer = self.http().send(from, Method::GET, path, headers, None, within).await?;
-        let answer = success(answer)?;
-        serde_json::from_slice(&answer.body)
-            .map_err(|error| AskError::Answer { server: from.short(), reason: error.to_string() })
+        success(self.http().send(to, Method::POST, path, &[], Some(body), ORDER_WITHIN).await?)
     }
 }
 

@@ -7,12 +7,16 @@ use serde::Deserialize;
 
 use super::endpoint::Endpoint;
 use super::http::{Answer as HttpAnswer, Http, HttpError};
-use super::seat::CheckoutRequest;
+use super::seat::{CheckoutRequest, Client};
+use super::serving::AskError;
 use crate::api::{LeaseBody, LeaseRequest, Problem, ProblemCode};
 use crate::failover::{Answer, Timing};
-use crate::manifest::types::Redundancy;
+use crate::manifest::types::{Metadata, Redundancy, SshPublicKey, Trust};
 use crate::measure::Span;
-use crate::name::{LeaseId, UseId};
+use crate::name::{LeaseId, PairName, UseId};
+
+/// The most bytes of a bundle without names and licenses.
+const CONFIG_MAX: usize = 8 << 20;
 
 /// What a server said to a checkout, a renewal or a release.
 #[derive(Debug)]
@@ -130,7 +134,14 @@ fn broken(from: &Endpoint, reason: &str) -> HttpError {
     HttpError::Broken { server: from.short(), reason: reason.to_owned() }
 }
 
-/// The part of a bundle that a client goes by.
+/// The part of a bundle that clients go by, as anybody may see it.
+#[derive(Clone, Debug)]
+pub(super) struct PairConfig {
+    pub(super) name: PairName,
+    pub(super) operators: Vec<SshPublicKey>,
+    pub(super) timing: Timing,
+}
+
 #[derive(Deserialize)]
 struct Bundle {
     manifest: Manifest,
@@ -138,17 +149,17 @@ struct Bundle {
 
 #[derive(Deserialize)]
 struct Manifest {
+    metadata: Metadata,
+    #[serde(default)]
+    trust: Trust,
     #[serde(default)]
     redundancy: Redundancy,
 }
 
-/// The pair's times, from the bundle that a server runs; nothing where it does not tell.
-pub(super) async fn timing(http: Http, from: Endpoint, within: Span) -> Option<Timing> {
-    let answer = http.send(&from, Method::GET, "/v1/config", &[], None, within).await.ok()?;
-    if !answer.is_success() {
-        return None;
-    }
-    let bundle: Bundle = serde_json::from_slice(&answer.body).ok()?;
-    let redundancy = bundle.manifest.redundancy;
-    Some(Timing::of_pair(redundancy.heartbeat, redundancy.alone_after()))
+/// What a server says of the pair's manifest.
+pub(super) async fn config(client: &Client, from: &Endpoint) -> Result<PairConfig, AskError> {
+    let Bundle { manifest } = client.get(from, "/v1/config", &[], CONFIG_MAX).await?;
+    let Manifest { metadata, trust, redundancy } = manifest;
+    let timing = Timing::of_pair(redundancy.heartbeat, redundancy.alone_after());
+    Ok(PairConfig { name: metadata.name, operators: trust.operators, timing })
 }

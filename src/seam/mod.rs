@@ -7,7 +7,6 @@ pub mod disk;
 pub mod entropy;
 pub mod files;
 pub mod net;
-#[cfg(unix)]
 pub mod process;
 pub mod regular;
 pub mod stop;

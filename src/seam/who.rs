@@ -1,6 +1,9 @@
-//! Who works on which computer, as the operating system tells: what a checkout says of itself by default.
+//! Who works on which computer, as the operating system tells: what a checkout says of itself by default, and
+//! where this user's files are.
 //!
 //! Both are claims, as with every license manager; nothing is trusted for them.
+
+use std::path::PathBuf;
 
 /// The login of who runs this process: from the environment, else from the system's list of users.
 #[must_use]
@@ -15,6 +18,28 @@ pub fn login() -> Option<String> {
 #[must_use]
 pub fn host() -> Option<String> {
     named().or_else(|| std::env::var("COMPUTERNAME").ok()).filter(|name| !name.is_empty())
+}
+
+/// Where this user's settings are.
+#[must_use]
+pub fn config_directory() -> Option<PathBuf> {
+    directory("XDG_CONFIG_HOME", ".config", "APPDATA")
+}
+
+/// Where programs keep for this user what is theirs to keep.
+#[must_use]
+pub fn state_directory() -> Option<PathBuf> {
+    directory("XDG_STATE_HOME", ".local/state", "LOCALAPPDATA")
+}
+
+/// A directory by its variable, else below the user's home; by another variable on Windows.
+fn directory(variable: &str, below_home: &str, on_windows: &str) -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let named = set(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    if cfg!(windows) {
+        return named.or_else(|| set(on_windows).map(PathBuf::from));
+    }
+    named.or_else(|| set("HOME").map(|home| PathBuf::from(home).join(below_home)))
 }
 
 #[cfg(unix)]

@@ -79,6 +79,7 @@ fn without_a_command_the_lease_is_printed_and_kept_for_release() {
     insta::assert_snapshot!(masked(&run(&dir, release).failed(1)), @r"
     error: no token of the lease `ID` is kept here
     help: release it as the user and on the computer that checked it out
+    help: an operator ends any lease: `--force --reason TEXT`
     ");
 }
 

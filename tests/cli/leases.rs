@@ -36,7 +36,7 @@ fn serves(state: &'static str) -> impl Fn(&Asked) -> (u16, Value) + Send + 'stat
 fn leases_are_shown_as_far_as_one_may_see_them() {
     let (dir, server) = (Dir::new(), Answers::new(serves("active")));
     let ran = dir.tandem(&format!("leases --server {}", server.server()));
-    assert_eq!(ran.stderr, "names are shown to operators only\n");
+    assert_eq!(ran.stderr, "names are shown to operators only: name your key with `--key FILE`\n");
     insta::assert_snapshot!(ran.done(), @r"
     LEASE  PRODUCT   SEATS  USER  HOST          SERVER  UNTIL
     L-1    designer  1      ana   ws-1\u{202e}  lic-a   2026-01-01T00:05:00.000Z

@@ -24,7 +24,6 @@ pub(crate) struct Answers {
 
 impl Answers {
     /// A server that behaves so.
-    #[expect(clippy::disallowed_methods, reason = "the tests stand outside of the program's seams")]
     pub(crate) fn new(behavior: impl Fn(&Asked) -> (u16, Value) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("an address").port();
@@ -126,5 +125,34 @@ pub(crate) fn refuses(
                 "detail": detail, "code": code,
             }),
         )
+    }
+}
+
+/// A server of the pair `studio` that takes every order and passes it on.
+pub(crate) fn pair(
+    name: &'static str,
+    state: &'static str,
+    orders: std::sync::mpsc::Sender<Value>,
+) -> impl Fn(&Asked) -> (u16, Value) + Send + 'static {
+    move |asked| match asked.path.as_str() {
+        "/v1/status" => (
+            200,
+            json!({
+                "schema": 1, "name": name, "key": format!("ed25519:{}=", "A".repeat(43)),
+                "version": "0.1.0", "role": "primary", "state": state, "epoch": 1, "generation": 1,
+                "products": [], "trust": [],
+            }),
+        ),
+        "/v1/config" => (
+            200,
+            json!({"apiVersion": "tandem/v1", "manifest": {
+                "apiVersion": "tandem/v1", "kind": "LicensePair", "metadata": {"name": "studio"},
+            }}),
+        ),
+        "/v1/operator" => {
+            let _ = orders.send(asked.body.clone());
+            (204, Value::Null)
+        }
+        _ => refuses(404, "not-found", "there is nothing here")(asked),
     }
 }

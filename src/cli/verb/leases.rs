@@ -3,14 +3,16 @@
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
-use crate::api::{LeaseEntry, LeaseList, State};
+use crate::api::{LeaseEntry, State};
 use crate::cli::Context;
 use crate::cli::error::{Exit, Failure};
+use crate::cli::operator::Key;
 use crate::cli::output::{escape, quote};
-use crate::cli::servers::{Servers, not_answered};
+use crate::cli::servers::{Servers, not_ordered};
 use crate::cli::verb::Format;
 use crate::client::Serving;
 use crate::name::{HostName, ProductName, UserName};
+use crate::statement::Signs;
 
 /// Arguments of `tandem leases`.
 #[derive(Debug, clap::Args)]
@@ -19,6 +21,8 @@ pub(crate) struct Args {
     product: Option<ProductName>,
     #[command(flatten)]
     servers: Servers,
+    #[command(flatten)]
+    key: Key,
     /// How to print them.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -27,12 +31,14 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self, cx: &Context) -> Result<Exit, Failure> {
         let client = self.servers.client(cx)?;
+        let key = if self.key.is_named() { Some(self.key.find(cx, &[])?) } else { None };
         let asked = cx.block_on(async {
             let serving = client.serving().await?;
-            let list: LeaseList = client.get(&serving.server, "/v1/leases", &[]).await?;
+            let key = key.as_ref().map(|key| key as &dyn Signs);
+            let list = client.leases(&serving, key).await?;
             Ok((serving, list))
         })?;
-        let (serving, mut list) = asked.map_err(not_answered)?;
+        let (serving, mut list) = asked.map_err(not_ordered)?;
         if let Some(product) = &self.product {
             list.leases.retain(|lease| lease.product == *product);
         }
@@ -82,7 +88,7 @@ fn print(cx: &Context, serving: &Serving, leases: &[LeaseEntry]) -> Result<(), F
         cx.output.line(line.trim())?;
     }
     if leases.iter().any(|lease| lease.user.is_none()) {
-        cx.output.note("names are shown to operators only");
+        cx.output.note("names are shown to operators only: name your key with `--key FILE`");
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 
 mod checkout;
 mod completions;
+mod fence;
 mod init;
 pub(super) mod key;
 mod leases;
@@ -29,6 +30,8 @@ use crate::measure::{Timestamp, TimestampError};
 pub(crate) enum Verb {
     /// Take a seat, and hold it while a command runs.
     Checkout(checkout::Args),
+    /// Declare a dead server dead, so that the other one need not wait for it.
+    Fence(fence::Args),
     /// Write a repository to start from: a manifest, licenses, keys and a CI job.
     Init(init::Args),
     /// Make and show the SSH keys that operators sign with.
@@ -58,6 +61,7 @@ impl Verb {
     pub(crate) fn run(self, cx: &Context) -> Result<Exit, Failure> {
         match self {
             Self::Checkout(args) => args.run(cx),
+            Self::Fence(args) => args.run(cx),
             Self::Init(args) => args.run(cx),
             Self::Key(args) => args.run(cx),
             Self::Leases(args) => args.run(cx),

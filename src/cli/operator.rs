@@ -1,0 +1,59 @@
+//! The operator's key of a verb: `--key`, `TANDEM_OPERATOR_KEY`, or what the ssh-agent holds.
+//!
+//! Finding and using keys is `client::operator_key`'s; here are the flag, the question for a password, the warning.
+
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::Context;
+use super::error::Failure;
+use super::output::quote;
+use crate::client::operator_key::{HeldKey, Search, find};
+use crate::manifest::types::SshPublicKey;
+
+/// Which key signs.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Key {
+    /// The operator's SSH key, or the public half of one in the ssh-agent [default: `TANDEM_OPERATOR_KEY`, else the
+    /// operator's key that the ssh-agent holds].
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+}
+
+impl Key {
+    /// Whether one was named.
+    pub(crate) fn is_named(&self) -> bool {
+        self.named().is_some()
+    }
+
+    fn named(&self) -> Option<PathBuf> {
+        let set = || std::env::var_os("TANDEM_OPERATOR_KEY").filter(|name| !name.is_empty());
+        self.key.clone().or_else(|| set().map(PathBuf::from))
+    }
+
+    /// The key. Of those in an agent only an operator's is taken, where any are given.
+    pub(crate) fn find(
+        &self,
+        cx: &Context,
+        operators: &[SshPublicKey],
+    ) -> Result<HeldKey, Failure> {
+        let named = self.named();
+        let found = find(&mut Search {
+            file: named.as_deref(),
+            agent: std::env::var_os("SSH_AUTH_SOCK"),
+            operators,
+            password: &mut password,
+        })?;
+        if let Some(warning) = found.warning {
+            cx.output.warning(&warning);
+        }
+        Ok(found.key)
+    }
+}
+
+fn password(path: &Path) -> Option<Zeroizing<String>> {
+    let question = format!("password of {}: ", quote(&path.display().to_string()));
+    // A terminal that cannot be read is as good as none.
+    crate::seam::terminal::secret(&question).ok().flatten()
+}
