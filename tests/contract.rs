@@ -34,6 +34,11 @@ fn manifest_schema_is_current() {
     current("schema/manifest.schema.json", &schema::json());
 }
 
+#[test]
+fn plan_schema_is_current() {
+    current("schema/plan.schema.json", &tandem::plan::Plan::json_schema_text());
+}
+
 /// The file of a code: its name with `_`, in `shape` or `check`.
 fn source_of(code: &Code) -> PathBuf {
     let name = format!("{}.rs", code.name.replace('-', "_"));

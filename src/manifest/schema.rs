@@ -10,13 +10,19 @@ use super::types::Manifest;
 /// The schema as a pretty JSON text with a newline at its end, as `tandem schema` prints it.
 #[must_use]
 pub fn json() -> String {
-    format!("{:#}\n", of::<Manifest>())
+    document::<Manifest>("Tandem manifest")
 }
 
-/// The schema of one type of a manifest.
-fn of<T: JsonSchema>() -> Value {
+/// The schema of a type as a text like [`json`], under a title.
+#[must_use]
+pub fn document<T: JsonSchema>(title: &str) -> String {
+    format!("{:#}\n", of::<T>(title))
+}
+
+/// The schema of a type, under a title.
+fn of<T: JsonSchema>(title: &str) -> Value {
     let mut schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<T>();
-    schema.insert("title".to_owned(), "Tandem manifest".into());
+    schema.insert("title".to_owned(), title.into());
     let mut schema = schema.to_value();
     without_null(&mut schema);
     schema
@@ -111,7 +117,7 @@ mod tests {
 
     #[test]
     fn schema_walker_and_derive_know_the_same_fields() {
-        let schema = of::<Manifest>();
+        let schema = of::<Manifest>("Tandem manifest");
         let mut records = records();
         let properties = |schema: &Value| -> Option<Vec<String>> {
             let properties = schema.get("properties")?.as_object()?;
@@ -133,7 +139,7 @@ mod tests {
 
     #[test]
     fn defaults_in_the_schema_are_those_that_hold() {
-        let schema = of::<Manifest>();
+        let schema = of::<Manifest>("Tandem manifest");
         let mut defaults = 0;
         let mut explicit = |name: &str| {
             let properties = schema["definitions"][name]["properties"].as_object();

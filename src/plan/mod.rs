@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bundle::{Bundle, Config};
 use crate::json::{self, JsonError, Nulls};
+use crate::manifest::schema;
 use crate::manifest::types::Role;
 use crate::measure::{Generation, Timestamp};
 use crate::name::{BundleHash, PairName, ServerName};
@@ -244,6 +245,12 @@ impl Plan {
     fn misses_leases(&self) -> bool {
         let runs = |plan: &ServerPlan| plan.runs.is_some();
         !self.impact.leases_seen && self.has_changes() && self.servers.iter().any(runs)
+    }
+
+    /// The JSON Schema of a plan, as a text with a newline at its end.
+    #[must_use]
+    pub fn json_schema_text() -> String {
+        schema::document::<Self>("Tandem plan")
     }
 
     /// Reads a saved plan.

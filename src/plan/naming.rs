@@ -10,7 +10,7 @@ use crate::statement::{OperatorKey, fingerprint};
 #[derive(Debug)]
 pub(super) struct Naming {
     redact: bool,
-    numbers: BTreeMap<(&'static str, String), usize>,
+    numbers: BTreeMap<&'static str, BTreeMap<String, usize>>,
 }
 
 impl Naming {
@@ -23,8 +23,9 @@ impl Naming {
         if !self.redact {
             return name.to_owned();
         }
-        let next = self.numbers.keys().filter(|(known, _)| *known == kind).count() + 1;
-        let number = *self.numbers.entry((kind, folded.to_owned())).or_insert(next);
+        let numbers = self.numbers.entry(kind).or_default();
+        let next = numbers.len() + 1;
+        let number = *numbers.entry(folded.to_owned()).or_insert(next);
         format!("{kind}-{number}")
     }
 

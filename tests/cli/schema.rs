@@ -15,6 +15,7 @@ fn it_prints_the_files_of_the_repository() {
         ("schema", &manifest),
         ("schema manifest", &manifest),
         ("schema openapi", &committed("openapi.json")),
+        ("schema plan", &committed("plan.schema.json")),
         ("schema scenario", &committed("scenario.schema.json")),
     ] {
         assert_eq!(dir.tandem(words).done(), *file, "{words}");
@@ -24,5 +25,5 @@ fn it_prints_the_files_of_the_repository() {
 #[test]
 fn what_has_no_schema_is_usage() {
     let stderr = Dir::new().tandem("schema lease").failed(64);
-    assert!(stderr.contains("manifest, openapi, scenario"), "{stderr}");
+    assert!(stderr.contains("manifest, openapi, plan, scenario"), "{stderr}");
 }

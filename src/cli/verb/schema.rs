@@ -5,6 +5,7 @@ use crate::cli::Context;
 use crate::cli::error::{Exit, Failure};
 use crate::cli::output::json;
 use crate::manifest::schema;
+use crate::plan::Plan;
 
 /// The simulation's program makes this one from its types; it is committed, and held current by its tests.
 const SCENARIO: &str = include_str!("../../../schema/scenario.schema.json");
@@ -24,6 +25,8 @@ enum Of {
     Manifest,
     /// The servers' HTTP API, as OpenAPI 3.1.
     Openapi,
+    /// A plan, as `plan --format json` saves it.
+    Plan,
     /// A scenario of the simulation.
     Scenario,
 }
@@ -33,6 +36,7 @@ impl Args {
         let text = match self.of {
             Of::Manifest => schema::json(),
             Of::Openapi => json(&openapi::document())?,
+            Of::Plan => Plan::json_schema_text(),
             Of::Scenario => SCENARIO.to_owned(),
         };
         cx.output.bytes(text.as_bytes())?;
