@@ -69,6 +69,16 @@ pub trait Medium: Send + Sync + fmt::Debug {
     /// # Errors
     /// As of the medium.
     fn sync(&self) -> io::Result<()>;
+
+    /// Takes the file for this handle alone until it is dropped; `false` where another process has it.
+    ///
+    /// A medium that only one process can reach needs no lock.
+    ///
+    /// # Errors
+    /// As of the medium.
+    fn try_lock(&self) -> io::Result<bool> {
+        Ok(true)
+    }
 }
 
 /// A directory of the file system.
@@ -170,5 +180,13 @@ impl Medium for OpenFile {
 
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        match self.0.try_lock() {
+            Ok(()) => Ok(true),
+            Err(std::fs::TryLockError::WouldBlock) => Ok(false),
+            Err(std::fs::TryLockError::Error(error)) => Err(error),
+        }
     }
 }

@@ -1,0 +1,293 @@
+//! The tables: what is kept under which key, and how a write changes them.
+//!
+//! Values are JSON of the types that they are, the bundle its canonical bytes. A statement is never removed.
+
+use std::collections::BTreeSet;
+
+use redb::{ReadTransaction, ReadableTable as _, Table, TableDefinition, WriteTransaction};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::{StoreError, damaged, not_written};
+use crate::ledger::{Contents, End, Lease, Position, Record};
+use crate::measure::{Epoch, Generation, Span, Timestamp};
+use crate::name::{BundleHash, UseId};
+use crate::pair::{Committed, Durable, Facts, Write};
+use crate::statement::SignedStatement;
+
+/// The latest format of the tables. A change that an older program would misread makes the next.
+const FORMAT: u64 = 1;
+
+const FORMATS: TableDefinition<'_, &str, u64> = TableDefinition::new("format");
+const SINGLES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("singles");
+const STATEMENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("statements");
+const LEASES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("leases");
+const ENDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("ends");
+const NONCES: TableDefinition<'_, &str, i64> = TableDefinition::new("nonces");
+
+const FACTS: &str = "facts";
+const COMMITTED: &str = "committed";
+const BUNDLE: &str = "bundle";
+const LEDGER: &str = "ledger";
+
+/// What is kept of the committed bundle beside its bytes and the statements.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CommittedForm {
+    generation: Generation,
+    hash: BundleHash,
+    at: Timestamp,
+    ttl_longest: u64,
+}
+
+/// What is kept of the ledger beside its tables.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct LedgerForm {
+    position: Position,
+    knew: Epoch,
+}
+
+/// What the store remembers of its own tables, so that a write need not read them.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    ledger: LedgerForm,
+    statements: BTreeSet<[u8; 32]>,
+    statement_next: u64,
+}
+
+/// Makes the tables of an empty database.
+pub(super) fn create(transaction: &WriteTransaction) -> Result<(), StoreError> {
+    let mut formats = transaction.open_table(FORMATS).map_err(not_written)?;
+    formats.insert("format", FORMAT).map_err(not_written)?;
+    transaction.open_table(SINGLES).map_err(not_written)?;
+    transaction.open_table(STATEMENTS).map_err(not_written)?;
+    transaction.open_table(LEASES).map_err(not_written)?;
+    transaction.open_table(ENDS).map_err(not_written)?;
+    transaction.open_table(NONCES).map_err(not_written)?;
+    Ok(())
+}
+
+/// Reads everything.
+pub(super) fn load(transaction: &ReadTransaction) -> Result<(State, Durable), StoreError> {
+    check_format(transaction)?;
+    let mut statements = Vec::new();
+    let mut state = State::default();
+    let table = transaction.open_table(STATEMENTS).map_err(damaged)?;
+    for entry in table.iter().map_err(damaged)? {
+        let (at, bytes) = entry.map_err(damaged)?;
+        state.statement_next = at.value().saturating_add(1);
+        state.statements.insert(Sha256::digest(bytes.value()).into());
+        statements.push(parse::<SignedStatement>("a statement", bytes.value())?);
+    }
+
+    let singles = transaction.open_table(SINGLES).map_err(damaged)?;
+    let single = |key: &str| singles.get(key).map_err(damaged);
+    let facts = match single(FACTS)? {
+        Some(bytes) => parse("the facts", bytes.value())?,
+        None => Facts::default(),
+    };
+    if let Some(bytes) = single(LEDGER)? {
+        state.ledger = parse("the ledger's position", bytes.value())?;
+    }
+    let committed = match single(COMMITTED)? {
+        None => None,
+        Some(bytes) => {
+            let form: CommittedForm = parse("the committed bundle", bytes.value())?;
+            let bundle = single(BUNDLE)?.ok_or_else(|| damaged("the bundle is missing"))?;
+            if BundleHash::of(bundle.value()) != form.hash {
+                return Err(damaged("the bundle has another hash"));
+            }
+            Some(Committed {
+                generation: form.generation,
+                hash: form.hash,
+                bundle: bundle.value().into(),
+                statements,
+                at: form.at,
+                ttl_longest: Span::from_ms(form.ttl_longest),
+            })
+        }
+    };
+
+    let LedgerForm { position, knew } = state.ledger;
+    let mut ledger = Contents { position, knew, ..Contents::default() };
+    let table = transaction.open_table(LEASES).map_err(damaged)?;
+    for entry in table.iter().map_err(damaged)? {
+        ledger.leases.push(parse::<Lease>("a lease", entry.map_err(damaged)?.1.value())?);
+    }
+    let table = transaction.open_table(ENDS).map_err(damaged)?;
+    for entry in table.iter().map_err(damaged)? {
+        ledger.ends.push(parse::<End>("the end of a lease", entry.map_err(damaged)?.1.value())?);
+    }
+    let table = transaction.open_table(NONCES).map_err(damaged)?;
+    for entry in table.iter().map_err(damaged)? {
+        let (nonce, expires) = entry.map_err(damaged)?;
+        ledger.nonces.push((nonce.value().to_owned(), Timestamp::from_ms(expires.value())));
+    }
+    Ok((state, Durable { facts, committed, ledger }))
+}
+
+fn check_format(transaction: &ReadTransaction) -> Result<(), StoreError> {
+    let table = transaction.open_table(FORMATS).map_err(damaged)?;
+    let found = table.get("format").map_err(damaged)?;
+    match found.map(|found| found.value()) {
+        Some(FORMAT) => Ok(()),
+        Some(found) if found > FORMAT => Err(StoreError::Newer { found, known: FORMAT }),
+        _ => Err(damaged("it has no format that this program knows")),
+    }
+}
+
+/// The tables, open for one transaction.
+struct Tables<'t> {
+    singles: Table<'t, &'static str, &'static [u8]>,
+    statements: Table<'t, u64, &'static [u8]>,
+    leases: Table<'t, &'static str, &'static [u8]>,
+    ends: Table<'t, &'static str, &'static [u8]>,
+    nonces: Table<'t, &'static str, i64>,
+}
+
+/// Changes the tables as the writes say, in their order. After an error `state` is void.
+pub(super) fn apply(
+    transaction: &WriteTransaction,
+    state: &mut State,
+    writes: &[Write],
+) -> Result<(), StoreError> {
+    let mut tables = Tables::open(transaction)?;
+    let mut ledger_changed = false;
+    for write in writes {
+        match write {
+            Write::Facts(facts) => tables.put(FACTS, facts)?,
+            Write::Commit(committed) => tables.commit(state, committed)?,
+            Write::Record(position, record) => {
+                ledger_changed = true;
+                state.ledger.follow(*position);
+                tables.record(record)?;
+            }
+            Write::Ledger(contents) => {
+                ledger_changed = true;
+                state.ledger = LedgerForm { position: contents.position, knew: contents.knew };
+                tables.replace(contents)?;
+            }
+            Write::Forget { uses, nonces } => tables.forget(uses, nonces)?,
+        }
+    }
+    if ledger_changed {
+        tables.put(LEDGER, &state.ledger)?;
+    }
+    Ok(())
+}
+
+impl LedgerForm {
+    /// The position of a record that is kept. One of an epoch of the other parity follows another server's service.
+    fn follow(&mut self, position: Position) {
+        if self.position.epoch.0 % 2 != position.epoch.0 % 2 {
+            self.knew = self.knew.max(self.position.epoch);
+        }
+        self.position = position;
+    }
+}
+
+impl<'t> Tables<'t> {
+    fn open(transaction: &'t WriteTransaction) -> Result<Self, StoreError> {
+        Ok(Self {
+            singles: transaction.open_table(SINGLES).map_err(not_written)?,
+            statements: transaction.open_table(STATEMENTS).map_err(not_written)?,
+            leases: transaction.open_table(LEASES).map_err(not_written)?,
+            ends: transaction.open_table(ENDS).map_err(not_written)?,
+            nonces: transaction.open_table(NONCES).map_err(not_written)?,
+        })
+    }
+
+    fn put<T: Serialize>(&mut self, key: &str, value: &T) -> Result<(), StoreError> {
+        self.singles.insert(key, &*json(value)?).map_err(not_written)?;
+        Ok(())
+    }
+
+    fn commit(&mut self, state: &mut State, committed: &Committed) -> Result<(), StoreError> {
+        let Committed { generation, hash, bundle, statements, at, ttl_longest } = committed;
+        let form = CommittedForm {
+            generation: *generation,
+            hash: *hash,
+            at: *at,
+            ttl_longest: ttl_longest.ms(),
+        };
+        self.put(COMMITTED, &form)?;
+        self.singles.insert(BUNDLE, &**bundle).map_err(not_written)?;
+        for statement in statements {
+            let bytes = json(statement)?;
+            if state.statements.insert(Sha256::digest(&bytes).into()) {
+                self.statements.insert(state.statement_next, &*bytes).map_err(not_written)?;
+                state.statement_next = state.statement_next.saturating_add(1);
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, record: &Record) -> Result<(), StoreError> {
+        match record {
+            Record::Lease { lease, ended } => {
+                self.insert_lease(lease)?;
+                self.insert_ends(ended)
+            }
+            Record::Ended { lease, ended } => {
+                self.leases.remove(lease.folded()).map_err(not_written)?;
+                self.insert_ends(ended)
+            }
+            Record::Nonce { nonce, expires } => self.insert_nonce(nonce, *expires),
+        }
+    }
+
+    fn replace(&mut self, contents: &Contents) -> Result<(), StoreError> {
+        self.leases.retain(|_, _| false).map_err(not_written)?;
+        self.ends.retain(|_, _| false).map_err(not_written)?;
+        self.nonces.retain(|_, _| false).map_err(not_written)?;
+        for lease in &contents.leases {
+            self.insert_lease(lease)?;
+        }
+        for (nonce, expires) in &contents.nonces {
+            self.insert_nonce(nonce, *expires)?;
+        }
+        self.insert_ends(&contents.ends)
+    }
+
+    fn forget(&mut self, uses: &[UseId], nonces: &[String]) -> Result<(), StoreError> {
+        for use_id in uses {
+            self.ends.remove(use_id.folded()).map_err(not_written)?;
+        }
+        for nonce in nonces {
+            self.nonces.remove(nonce.as_str()).map_err(not_written)?;
+        }
+        Ok(())
+    }
+
+    fn insert_lease(&mut self, lease: &Lease) -> Result<(), StoreError> {
+        self.leases.insert(lease.id.folded(), &*json(lease)?).map_err(not_written)?;
+        Ok(())
+    }
+
+    fn insert_ends(&mut self, ends: &[End]) -> Result<(), StoreError> {
+        for end in ends {
+            self.ends.insert(end.use_id.folded(), &*json(end)?).map_err(not_written)?;
+        }
+        Ok(())
+    }
+
+    fn insert_nonce(&mut self, nonce: &str, expires: Timestamp) -> Result<(), StoreError> {
+        self.nonces.insert(nonce, expires.ms()).map_err(not_written)?;
+        Ok(())
+    }
+}
+
+fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(value).map_err(not_written)
+}
+
+fn parse<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(bytes).map_err(|error| damaged(format_args!("{what}: {error}")))
+}
+
+#[cfg(test)]
+pub(super) fn set_format(transaction: &WriteTransaction, format: u64) {
+    let mut formats = transaction.open_table(FORMATS).expect("the table");
+    formats.insert("format", format).expect("the format");
+}
