@@ -29,6 +29,11 @@ pub mod failover;
 #[cfg(feature = "seam")]
 pub mod seam;
 
+#[cfg(feature = "server")]
+pub mod server;
+#[cfg(feature = "server")]
+pub mod store;
+
 #[cfg(feature = "cli")]
 pub mod vendor;
 

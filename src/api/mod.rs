@@ -10,6 +10,7 @@ mod lease;
 pub mod ms;
 pub mod openapi;
 mod problem;
+mod refusal;
 mod status;
 pub mod token;
 
@@ -19,6 +20,5 @@ pub use keys::{Jwk, JwkSet};
 pub use lease::{LeaseBody, LeaseEntry, LeaseList, LeaseRequest};
 pub use problem::{FindingBody, Holder, PrimaryBody, Problem, ProblemCode};
 pub use status::{
-    Held, LastApply, PeerStatus, ProductList, ProductStatus, STATUS_SCHEMA, Source, Staged, State,
-    Status,
+    LastApply, PeerStatus, ProductList, ProductStatus, STATUS_SCHEMA, Source, Staged, State, Status,
 };

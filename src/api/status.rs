@@ -7,6 +7,8 @@ use super::ms;
 use crate::manifest::types::Role;
 use crate::measure::{Epoch, Generation, Seats, Span, Timestamp};
 use crate::name::{BundleHash, ProductName, PublicKey, ServerName};
+pub use crate::pair::State;
+pub use crate::statement::Source;
 
 /// The version of the status body.
 pub const STATUS_SCHEMA: u32 = 1;
@@ -55,56 +57,6 @@ pub struct Status {
     /// The apply that the server runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_apply: Option<LastApply>,
-    /// A bundle that lost against the one that runs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub held: Option<Held>,
-}
-
-/// What a server does now.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// It has no bundle.
-    Unconfigured,
-    /// It starts, or hands over: it answers nobody.
-    Recovering,
-    /// It serves.
-    Active,
-    /// It stays silent, ready to take over.
-    Standby,
-}
-
-impl State {
-    /// The word for it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unconfigured => "unconfigured",
-            Self::Recovering => "recovering",
-            Self::Active => "active",
-            Self::Standby => "standby",
-        }
-    }
-}
-
-/// Where a bundle came from, as its operator said.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Source {
-    /// The repository: a remote's address or a directory.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub repository: Option<String>,
-    /// The commit whose files were read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commit: Option<String>,
-    /// The manifest's path.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
-    /// Whether the files had edits that were not committed.
-    #[serde(default)]
-    pub dirty: bool,
 }
 
 /// A bundle that was staged and not committed yet.
@@ -179,18 +131,4 @@ pub struct LastApply {
     pub committed_at: Timestamp,
     /// Where it came from.
     pub source: Source,
-}
-
-/// A bundle that lost against the one that runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Held {
-    /// Why, for example `conflicting-bundle`.
-    pub reason: String,
-    /// Its hash.
-    pub bundle: BundleHash,
-    /// Its number.
-    pub generation: Generation,
-    /// The fingerprint of the key that signed it.
-    pub operator: String,
 }

@@ -4,6 +4,7 @@
 //! sides count them and a heartbeat acknowledges by count. Unknown fields are ignored, so that a newer peer can say
 //! more; the version is agreed on in the handshake.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::{Contents, Position, Record};
@@ -13,7 +14,9 @@ use crate::name::{BundleHash, LeaseId};
 use crate::statement::SignedStatement;
 
 /// What a server does now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// It has no bundle.

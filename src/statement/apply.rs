@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::manifest::types::SshPublicKey;
@@ -42,7 +43,7 @@ pub struct ApplyStatement {
 }
 
 /// Where a bundle came from. It is signed, not part of the bundle: a revert gives the old hash.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Source {
     /// The repository, without credentials; absent where there is none.

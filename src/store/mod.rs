@@ -397,8 +397,9 @@ mod tests {
     async fn a_writer_reports_the_last_durable_write_and_closes_the_store() {
         for kind in [WriterKind::Inline, WriterKind::Threaded] {
             let (_temporary, directory) = directory();
-            let (store, _) = Store::open(&directory).expect("a new store");
-            let (mut writer, mut completions) = Writer::new(store, kind).expect("a writer");
+            let disk = Arc::new(directory.clone());
+            let (mut writer, mut completions, _) =
+                Writer::open(disk, kind).await.expect("a writer");
             for id in 1..=20 {
                 writer.submit(WriteId(id), vec![granted(id, &format!("lease-{id}"))]);
             }

@@ -4,12 +4,14 @@
 //! Writes become durable in the order in which they were submitted; a completion names the last one that is. After
 //! a failure nothing more is written: the server opens its disk again (pair.md, rule 11).
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use tokio::sync::mpsc as channel;
+use tokio::sync::oneshot;
 
 use super::{Store, StoreError};
-use crate::pair::{Write, WriteId};
+use crate::pair::{Durable, Write, WriteId};
+use crate::seam::disk::Disk;
 
 /// How writes are carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,13 @@ impl Completions {
         self.0.recv().await.unwrap_or(Err(StoreError::Stopped))
     }
 
+    /// The completions of a writer that writes nothing.
+    #[must_use]
+    pub fn none() -> Self {
+        let (_, completions) = channel::unbounded_channel();
+        Self(completions)
+    }
+
     /// Waits until the store is closed: its writer was dropped and has finished.
     pub async fn closed(mut self) {
         while self.0.recv().await.is_some() {}
@@ -56,24 +65,47 @@ enum Inner {
 }
 
 impl Writer {
-    /// A writer over an open store.
+    /// Opens the store of a data directory, and gives what it holds. A threaded writer opens it on its thread.
     ///
     /// # Errors
-    /// A thread cannot be started.
-    pub fn new(store: Store, kind: WriterKind) -> Result<(Self, Completions), StoreError> {
+    /// As [`Store::open`], or a thread cannot be started.
+    pub async fn open(
+        disk: Arc<dyn Disk>,
+        kind: WriterKind,
+    ) -> Result<(Self, Completions, Durable), StoreError> {
         let (done, completions) = channel::unbounded_channel();
-        let inner = match kind {
-            WriterKind::Inline => Inner::Inline { store: Box::new(store), done },
+        match kind {
+            WriterKind::Inline => {
+                let (store, durable) = Store::open(&*disk)?;
+                let inner = Inner::Inline { store: Box::new(store), done };
+                Ok((Self(inner), Completions(completions), durable))
+            }
             WriterKind::Threaded => {
                 let (queue, batches) = mpsc::channel();
+                let (opened, opening) = oneshot::channel();
                 // The store is closed before `done` is: who waits for that can open it again.
-                std::thread::Builder::new()
-                    .name("tandem-store".to_owned())
-                    .spawn(move || run(store, &batches, &done))?;
-                Inner::Threaded { queue }
+                std::thread::Builder::new().name("tandem-store".to_owned()).spawn(move || {
+                    match Store::open(&*disk) {
+                        Ok((store, durable)) => {
+                            // Nobody waits for a store that is not wanted any more.
+                            if opened.send(Ok(durable)).is_ok() {
+                                run(store, &batches, &done);
+                            }
+                        }
+                        Err(error) => drop(opened.send(Err(error))),
+                    }
+                })?;
+                let durable = opening.await.unwrap_or(Err(StoreError::Stopped))?;
+                Ok((Self(Inner::Threaded { queue }), Completions(completions), durable))
             }
-        };
-        Ok((Self(inner), Completions(completions)))
+        }
+    }
+
+    /// A writer that writes nothing.
+    #[must_use]
+    pub fn stopped() -> Self {
+        let (queue, _) = mpsc::channel();
+        Self(Inner::Threaded { queue })
     }
 
     /// Orders writes, to be durable after everything submitted before. What came of it is told by the completions.

@@ -14,6 +14,7 @@ mod license;
 mod man;
 mod release;
 mod schema;
+mod serve;
 mod sim;
 mod validate;
 mod vendor;
@@ -44,6 +45,8 @@ pub(crate) enum Verb {
     Release(release::Args),
     /// Check manifests and everything they name, with no server asked.
     Validate(validate::Args),
+    /// Run one server of a pair.
+    Serve(serve::Args),
     /// Make a vendor's key and issue license files.
     Vendor(vendor::Args),
     /// Run the simulation, `tandem-sim`, with what follows.
@@ -68,6 +71,7 @@ impl Verb {
             Self::License(args) => args.run(cx),
             Self::Release(args) => args.run(cx),
             Self::Validate(args) => args.run(cx),
+            Self::Serve(args) => args.run(cx),
             Self::Vendor(args) => args.run(cx),
             Self::Sim(args) => args.run(cx),
             Self::Schema(args) => args.run(cx),

@@ -1,0 +1,199 @@
+//! `tandem serve`: one server process.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+
+use crate::api::EventBody;
+use crate::cli::Context;
+use crate::cli::error::{Exit, Explain as _, Failure};
+use crate::cli::output::quote;
+use crate::name::ServerName;
+use crate::seam::disk::Directory;
+use crate::seam::stop::{Stop, Told};
+use crate::server::{Observer, ServeError, Server, ServerOptions, load_identity};
+use crate::statement::OperatorKey;
+
+/// No file of keys is longer; anything longer is another kind of file.
+const TRUST_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Arguments of `tandem serve`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The server takes a bundle only if an operator of the bundle that it runs, or a key given with `--trust`, signed it:
+give it the first operator's public key at its first start. Exit codes: 1 it cannot run, 64 usage, 130 and 143 when a
+signal stopped it.")]
+pub(crate) struct Args {
+    /// The server's name in the manifest.
+    #[arg(long)]
+    name: ServerName,
+    /// Its data directory: identity key, configuration and leases. Made where there is none.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Where it listens: an IP address of this machine's loopback, and a port.
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
+    listen: SocketAddr,
+    /// A key whose statements are always accepted: `ssh-ed25519 ...`, or a file of such lines.
+    #[arg(long, value_name = "KEY|FILE")]
+    trust: Vec<String>,
+    /// Take the clock as it is, though a later time was seen before.
+    #[arg(long)]
+    accept_clock: bool,
+    /// Append every event to this file, one line of JSON each.
+    #[arg(long, value_name = "FILE")]
+    event_log: Option<PathBuf>,
+}
+
+impl Args {
+    pub(crate) fn run(self, cx: &Context) -> Result<Exit, Failure> {
+        let trust = keys(&self.trust)?;
+        let log = self.event_log.as_deref().map(EventLog::open).transpose()?;
+        let shown = quote(&self.data.display().to_string());
+        let directory = Directory::open(&self.data)
+            .context(|| format!("the data directory {shown} cannot be made"))?;
+        let identity = load_identity(&directory, &*cx.world.entropy)?;
+        let mut options = ServerOptions::new(self.name, self.listen);
+        options.trust = trust;
+        options.accept_clock = self.accept_clock;
+        options.observer = log.as_ref().map(EventLog::observer);
+        let exit = cx.block_on(serve(cx, directory, identity, options))?;
+        if let Some(log) = log {
+            log.close();
+        }
+        exit
+    }
+}
+
+async fn serve(
+    cx: &Context,
+    directory: Directory,
+    identity: crate::seam::entropy::Ed25519Identity,
+    options: ServerOptions,
+) -> Result<Exit, Failure> {
+    let mut signals = Stop::listen()?;
+    let name = options.name.clone();
+    let started =
+        Server::start(cx.world.clone(), Arc::new(directory), Arc::new(identity), options).await;
+    let mut running = match started {
+        Ok(running) => running,
+        Err(error @ ServeError::NotLoopback(_)) => return Err(Failure::usage(error.to_string())),
+        Err(error) => return Err(error.into()),
+    };
+    cx.output.line(format_args!(
+        "listening on {} as {}",
+        running.address(),
+        quote(name.as_str())
+    ))?;
+    cx.output.line(format_args!("identity {}", running.key()))?;
+    let signal = tokio::select! {
+        biased;
+        signal = signals.told() => signal,
+        () = running.wait() => return Err(Failure::new("the server has ended by itself: see its log")),
+    };
+    cx.output.note("stopping");
+    tokio::select! {
+        biased;
+        () = running.stop() => {}
+        // Who asks twice does not want to wait.
+        _ = signals.told() => {}
+    }
+    Ok(match signal {
+        Told::Interrupt => Exit::Interrupted,
+        Told::Terminate => Exit::Terminated,
+    })
+}
+
+/// An address with its port; `localhost` is that of IPv4.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let text = match text.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None => text.to_owned(),
+    };
+    text.parse().map_err(|_| "is an IP address and a port, for example `127.0.0.1:4820`".to_owned())
+}
+
+/// The keys that `--trust` names.
+fn keys(given: &[String]) -> Result<Vec<OperatorKey>, Failure> {
+    let mut keys = Vec::new();
+    for given in given {
+        if given.starts_with("ssh-") {
+            let key = OperatorKey::parse(given);
+            keys.push(
+                key.map_err(|error| Failure::usage(format!("the key of `--trust` {error}")))?,
+            );
+            continue;
+        }
+        let shown = quote(given);
+        let path = Path::new(given);
+        let size = std::fs::metadata(path)
+            .context(|| format!("{shown}, given with `--trust`, cannot be read"))
+            .help(|| "give a public key, `ssh-ed25519 ...`, or a file of such lines".to_owned())?
+            .len();
+        if size > TRUST_BYTES_MAX {
+            return Err(Failure::new(format!("{shown} is too large for a file of public keys")));
+        }
+        let text = std::fs::read_to_string(path)
+            .context(|| format!("{shown}, given with `--trust`, cannot be read"))?;
+        let listed = OperatorKey::parse_list(&text)
+            .map_err(|(line, error)| Failure::new(format!("line {line} of {shown} {error}")))?;
+        if listed.is_empty() {
+            return Err(Failure::new(format!("{shown}, given with `--trust`, has no key")));
+        }
+        keys.extend(listed);
+    }
+    Ok(keys)
+}
+
+/// A file that events are appended to, by a thread of its own: a slow disk must not hold up the server.
+struct EventLog {
+    lines: mpsc::Sender<String>,
+    writer: JoinHandle<()>,
+}
+
+/// Passes events on to the thread.
+struct Lines(mpsc::Sender<String>);
+
+impl Observer for Lines {
+    fn event(&self, event: &EventBody) {
+        if let Ok(mut line) = serde_json::to_string(event) {
+            line.push('\n');
+            // A writer that is gone has said why.
+            let _gone = self.0.send(line);
+        }
+    }
+}
+
+impl EventLog {
+    fn open(path: &Path) -> Result<Self, Failure> {
+        let shown = quote(&path.display().to_string()).to_string();
+        let mut file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .context(|| format!("the event log {shown} cannot be written"))?;
+        let (lines, waiting) = mpsc::channel::<String>();
+        let writer =
+            std::thread::Builder::new().name("tandem-events".to_owned()).spawn(move || {
+                for line in waiting {
+                    if let Err(error) = file.write_all(line.as_bytes()) {
+                        tracing::error!(%error, "the event log cannot be written any more");
+                        return;
+                    }
+                }
+            })?;
+        Ok(Self { lines, writer })
+    }
+
+    fn observer(&self) -> Arc<dyn Observer> {
+        Arc::new(Lines(self.lines.clone()))
+    }
+
+    /// Writes what waits.
+    fn close(self) {
+        drop(self.lines);
+        // A writer that failed has said why.
+        let _failed = self.writer.join();
+    }
+}

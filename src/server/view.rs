@@ -1,0 +1,83 @@
+//! What the parts of a server that answer see of the pair without asking it: published when it changes.
+
+use std::sync::Arc;
+
+use crate::api::token::thumbprint;
+use crate::bundle::Config;
+use crate::manifest::types::Server;
+use crate::measure::Generation;
+use crate::name::{PublicKey, ServerName};
+use crate::pair::{Pair, Standing, State};
+
+/// The pair as it was when it last changed in any of this.
+#[derive(Clone, Debug)]
+pub(super) struct View {
+    /// What the server is and does.
+    pub(super) standing: Standing,
+    /// Whether it does what it is for.
+    pub(super) is_ready: bool,
+    /// Whether there is a connection to the peer.
+    pub(super) is_connected: bool,
+    /// The bundle that runs.
+    pub(super) config: Option<Arc<Config>>,
+    /// Its number.
+    pub(super) generation: Generation,
+    /// The other server.
+    pub(super) peer: Option<Server>,
+    /// The peer's key: pinned, or learned where nothing is pinned; with its thumbprint.
+    pub(super) peer_key: Option<(String, PublicKey)>,
+}
+
+impl View {
+    /// A server that has not read its disk yet, or not again.
+    pub(super) fn recovering() -> Self {
+        Self {
+            standing: Standing { role: None, state: State::Recovering },
+            is_ready: false,
+            is_connected: false,
+            config: None,
+            generation: Generation(0),
+            peer: None,
+            peer_key: None,
+        }
+    }
+
+    /// The pair as it is.
+    pub(super) fn of(pair: &Pair, is_connected: bool) -> Self {
+        let peer = pair.peer().cloned();
+        let key = peer_key(pair, peer.as_ref());
+        Self {
+            standing: pair.standing(),
+            is_ready: pair.is_ready(),
+            is_connected,
+            config: pair.config().cloned(),
+            generation: pair.generation(),
+            peer,
+            peer_key: key.map(|key| (thumbprint(&key), key)),
+        }
+    }
+
+    /// Whether the pair still looks like this.
+    pub(super) fn is_of(&self, pair: &Pair, is_connected: bool) -> bool {
+        let same_config = match (&self.config, pair.config()) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        };
+        same_config
+            && self.standing == pair.standing()
+            && self.is_ready == pair.is_ready()
+            && self.is_connected == is_connected
+            && self.generation == pair.generation()
+            && self.peer_key.as_ref().map(|(_, key)| *key) == peer_key(pair, self.peer.as_ref())
+    }
+
+    /// The other server's name and address, for who should ask it.
+    pub(super) fn other(&self, me: &ServerName) -> Option<&Server> {
+        self.config.as_ref().and_then(|config| config.peer_of(me))
+    }
+}
+
+fn peer_key(pair: &Pair, peer: Option<&Server>) -> Option<PublicKey> {
+    peer.and_then(|peer| peer.key.or(pair.facts().peer_key))
+}

@@ -1,0 +1,10 @@
+//! Two servers in one process, over real sockets and disks: what the pair promises, through its front door.
+#![expect(clippy::expect_used, reason = "tests")]
+
+#[path = "support/servers.rs"]
+mod servers;
+
+mod pair {
+    mod failover;
+    mod life;
+}
