@@ -1,12 +1,14 @@
 //! What a manifest is found to be, in Markdown: one case file a code in `tests/manifest/`, named as the code is.
 //! `UPDATE=1 cargo test --test manifest` writes what is found now.
 //!
-//! A case is a block ```` ```yaml ```` and after it a block ```` ```findings ````. The YAML is completed with the
-//! top-level fields that a valid manifest has and it lacks, after its last line, so that its own lines count from 1;
-//! ```` ```yaml whole ```` is taken as it stands.
+//! A case is blocks and at last a block ```` ```findings ````. ```` ```yaml ```` is completed with the top-level fields
+//! that it lacks, after its last line, so that its own lines count from 1; ```` ```yaml whole ```` is taken as it
+//! stands. ```` ```file PATH ```` is a file beside it, ```` ```license PATH ```` a license file, one line of JSON a
+//! block, ```` ```when ```` has settings. Codes of shape (E00…) are judged by shape alone.
 #![expect(clippy::expect_used, reason = "a test's helpers may fail as the test does")]
 
 mod manifest {
+    pub(crate) mod case;
     mod oracle;
 }
 
@@ -14,59 +16,18 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tandem::manifest::finding::{Code, Finding, Place};
+use manifest::case::{Case, completed, shown};
+use tandem::manifest::finding::Code;
 use tandem::manifest::{codes, parse};
-
-const FIELDS: [(&str, &str); 5] = [
-    ("apiVersion", "apiVersion: tandem/v1\n"),
-    ("kind", "kind: LicensePair\n"),
-    ("metadata", "metadata: {name: studio-west}\n"),
-    (
-        "servers",
-        "servers:\n\
-         - {name: lic-a, role: primary, address: 127.0.0.1, port: 4820}\n\
-         - {name: lic-b, role: secondary, address: 127.0.0.1, port: 4821}\n",
-    ),
-    ("seats", "seats: [{product: designer, assign: [{everyone: true}]}]\n"),
-];
-
-/// The YAML and what else a valid manifest has.
-fn completed(yaml: &str) -> String {
-    let mut text = yaml.to_owned();
-    for (name, field) in FIELDS {
-        let given = |line: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(':'));
-        if !yaml.lines().any(given) {
-            text.push_str(field);
-        }
-    }
-    text
-}
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/manifest")
 }
 
-/// Findings, two lines each: place, code and message; advice.
-fn shown(findings: &[Finding]) -> String {
-    let mut text = String::new();
-    for Finding { code, place, message, help, .. } in findings {
-        let place = place.map_or("-".to_owned(), |Place { line, column, end_line, end_column }| {
-            if line == end_line {
-                format!("{line}:{column}-{end_column}")
-            } else {
-                format!("{line}:{column}-{end_line}:{end_column}")
-            }
-        });
-        let _ = writeln!(text, "{place} {code}: {message}\n  help: {help}");
-    }
-    text
-}
-
 /// The text of a case file with what is found now, and the codes that are.
-fn found_now(file: &str) -> (String, Vec<&'static Code>) {
+fn found_now(file: &str, of_shape: bool) -> (String, Vec<&'static Code>) {
     let mut text = String::new();
-    let mut yaml: Option<String> = None;
-    let mut whole = false;
+    let mut case = Case::default();
     let mut found = Vec::new();
     let mut lines = file.lines();
     while let Some(line) = lines.next() {
@@ -77,22 +38,18 @@ fn found_now(file: &str) -> (String, Vec<&'static Code>) {
             .take_while(|line| *line != "```")
             .map(|line| format!("{line}\n"))
             .collect();
-        if kind.starts_with("yaml") {
-            whole = kind == "yaml whole";
-            text.push_str(&block);
-            yaml = Some(block);
-        } else if kind == "findings" {
-            let yaml = yaml.take().expect("a yaml block before the findings");
-            let yaml = if whole { yaml } else { completed(&yaml) };
-            let (_, findings) = parse("tandem.yaml", yaml.as_bytes());
+        let (kind, name) = kind.split_once(' ').unwrap_or((kind, ""));
+        if kind == "findings" {
+            let case = std::mem::take(&mut case);
+            let findings = if of_shape { case.shape() } else { case.all() };
             text.push_str(&shown(&findings));
             found.extend(findings.iter().map(|finding| finding.code));
         } else {
+            assert!(case.take(kind, name, &block), "there are no blocks of `{kind}`");
             text.push_str(&block);
         }
         text.push_str("```\n");
     }
-    assert!(yaml.is_none(), "a yaml block without its findings");
     (text, found)
 }
 
@@ -106,24 +63,28 @@ fn every_case_finds_what_it_says() {
         }
         let name = path.file_stem().and_then(|stem| stem.to_str()).expect("a plain name");
         let file = fs::read_to_string(&path).expect("the case can be read");
-        let (now, found) = found_now(&file);
-        let code = codes::find(&name.replace('_', "-"));
-        let found = code.is_some_and(|code| found.contains(&code));
-        assert!(found || name == "valid", "{name}.md never finds its code");
+        let code = codes::find(name);
+        let of_shape = code.is_some_and(is_of_shape);
+        let (now, found) = found_now(&file, of_shape);
+        let finds_it = code.is_some_and(|code| found.contains(&code));
+        assert!(finds_it || name == "valid", "{name}.md never finds its code");
         if now == file {
             continue;
         }
         if std::env::var_os("UPDATE").is_some() {
             fs::write(&path, now).expect("the case can be written");
         } else {
-            wrong.push(format!("{name}.md:\n{}", similar_lines(&file, &now)));
+            wrong.push(format!("{name}.md:\n{}", differing_lines(&file, &now)));
         }
     }
     assert!(wrong.is_empty(), "run `UPDATE=1 cargo test --test manifest`\n{}", wrong.join("\n"));
 }
 
-/// The lines that differ.
-fn similar_lines(old: &str, new: &str) -> String {
+fn is_of_shape(code: &Code) -> bool {
+    code.id.starts_with("E00")
+}
+
+fn differing_lines(old: &str, new: &str) -> String {
     let gone = old.lines().filter(|line| !new.lines().any(|other| other == *line));
     let come = new.lines().filter(|line| !old.lines().any(|other| other == *line));
     gone.map(|line| format!("- {line}\n")).chain(come.map(|line| format!("+ {line}\n"))).collect()
@@ -133,9 +94,8 @@ fn similar_lines(old: &str, new: &str) -> String {
 const NOT_IN_MARKDOWN: [&str; 3] = ["not-utf8", "too-large", "too-many-findings"];
 
 #[test]
-fn every_code_of_shape_has_a_case() {
-    let shape = codes::ALL.iter().filter(|code| code.id.starts_with("E00"));
-    for code in shape.filter(|code| !NOT_IN_MARKDOWN.contains(&code.name)) {
+fn every_code_has_a_case() {
+    for code in codes::ALL.iter().filter(|code| !NOT_IN_MARKDOWN.contains(&code.name)) {
         let case = folder().join(format!("{}.md", code.name));
         assert!(case.exists(), "{code} has no case tests/manifest/{}.md", code.name);
     }
@@ -143,7 +103,7 @@ fn every_code_of_shape_has_a_case() {
 
 #[test]
 fn the_example_of_every_page_of_shape_finds_its_code() {
-    for code in codes::ALL.iter().filter(|code| code.id.starts_with("E00")) {
+    for code in codes::ALL.iter().filter(|code| is_of_shape(code)) {
         let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/errors");
         let page = fs::read_to_string(page.join(format!("{}.md", code.id))).expect("its page");
         let Some((_, rest)) = page.split_once("```yaml\n") else { continue };
