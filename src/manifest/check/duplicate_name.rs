@@ -30,7 +30,7 @@ pub(super) fn check(facts: &Facts<'_>, report: &mut Report<'_>) {
         }
     }
     for (group, at) in manifest.groups.iter().zip(0_usize..) {
-        if facts.groups.get(&group.name).is_some_and(|first| !std::ptr::eq(*first, group)) {
+        if facts.groups.get(&group.name).is_some_and(|first| *first != at) {
             say(report, path!["groups", at, "name"], "group", group.name.as_str());
         }
         // What a list adds may repeat the manifest's own members: another program writes it.

@@ -7,7 +7,7 @@ use super::{Circumstances, JudgedLicense, Written};
 use crate::license::{self, License, Rejection, Terms};
 use crate::manifest::places::{Step, path};
 use crate::manifest::sources::{Entry, FileProblem, LicenseFile, Lists};
-use crate::manifest::types::{Group, Manifest, Member, Server};
+use crate::manifest::types::{Manifest, Member, Server};
 use crate::measure::Seats;
 use crate::name::{GroupName, LicenseId, ProductName, UserName};
 
@@ -21,8 +21,10 @@ pub(super) struct Facts<'a> {
     pub(super) rejected: Vec<Rejected<'a>>,
     /// By user: the first place in `users`.
     pub(super) users: BTreeMap<&'a UserName, usize>,
-    /// By group: the first of that name in `groups`.
-    pub(super) groups: BTreeMap<&'a GroupName, &'a Group>,
+    /// By group: the first place in `groups`.
+    pub(super) groups: BTreeMap<&'a GroupName, usize>,
+    /// For each group of `groups` and each of its members the place in `users`, where it is a known user.
+    pub(super) members: Vec<Vec<Option<usize>>>,
     /// Whether every user could be read.
     pub(super) all_users: bool,
     /// Servers of which not every license could be read: what they can serve is not known.
@@ -74,6 +76,7 @@ impl<'a> Facts<'a> {
             rejected: Vec::new(),
             users: BTreeMap::new(),
             groups: BTreeMap::new(),
+            members: Vec::new(),
             all_users: true,
             blind: BTreeSet::new(),
             written,
@@ -81,8 +84,13 @@ impl<'a> Facts<'a> {
         for (user, at) in manifest.users.iter().zip(0..) {
             facts.users.entry(&user.name).or_insert(at);
         }
-        for group in &manifest.groups {
-            facts.groups.entry(&group.name).or_insert(group);
+        for (group, at) in manifest.groups.iter().zip(0..) {
+            facts.groups.entry(&group.name).or_insert(at);
+            let place = |member: &Member| match member {
+                Member::User(user) => facts.users.get(user).copied(),
+                Member::Host(_) | Member::Address(_) => None,
+            };
+            facts.members.push(group.members.iter().map(place).collect());
         }
         for problem in facts.problems() {
             match problem.entry {
@@ -197,9 +205,15 @@ impl<'a> Facts<'a> {
         licensed
     }
 
-    /// The members of a group that is known.
-    pub(super) fn members(&self, group: &GroupName) -> &'a [Member] {
-        self.groups.get(group).map_or(&[], |group| &group.members)
+    /// The members of a group, each with its place in `users` where it is a known user; absent where there is no such
+    /// group.
+    pub(super) fn members_of(
+        &self,
+        group: &GroupName,
+    ) -> Option<impl Iterator<Item = (&'a Member, Option<usize>)>> {
+        let at = *self.groups.get(group)?;
+        let members = self.manifest.groups.get(at)?.members.iter();
+        Some(members.zip(self.members.get(at)?.iter().copied()))
     }
 
     pub(super) fn into_licenses(self) -> Vec<JudgedLicense> {

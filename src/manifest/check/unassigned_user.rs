@@ -15,8 +15,7 @@ use super::facts::Facts;
 use super::report::Report;
 use crate::manifest::finding::Code;
 use crate::manifest::places::path;
-use crate::manifest::types::{Member, Who};
-use crate::name::{UserName, UserPattern};
+use crate::manifest::types::Who;
 
 /// A user whom no assignment gives a seat.
 pub static CODE: Code = Code::warning("W0307", "unassigned-user");
@@ -25,10 +24,10 @@ pub(super) fn check(facts: &Facts<'_>, report: &mut Report<'_>) {
     if !facts.is_whole(path!["seats"]) || !facts.is_whole(path!["groups"]) {
         return;
     }
-    let Some(Assigned { users, patterns }) = assigned(facts) else { return };
-    for (user, at) in facts.manifest.users.iter().zip(0_usize..) {
-        if users.contains(&user.name) || patterns.iter().any(|pattern| pattern.matches(&user.name))
-        {
+    let Some(assigned) = assigned(facts) else { return };
+    for ((user, at), assigned) in facts.manifest.users.iter().zip(0_usize..).zip(assigned) {
+        // The second of two entries of one name is a finding of its own.
+        if assigned || facts.users.get(&user.name) != Some(&at) {
             continue;
         }
         let path = path!["users", at, "name"];
@@ -42,47 +41,40 @@ pub(super) fn check(facts: &Facts<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// Who is assigned seats by name.
-#[derive(Default)]
-struct Assigned<'a> {
-    users: BTreeSet<UserName>,
-    patterns: Vec<&'a UserPattern>,
-}
-
-/// None where anybody can get a seat, for example at some host, and where a name that is not known may have been meant
-/// for somebody.
-fn assigned<'a>(facts: &Facts<'a>) -> Option<Assigned<'a>> {
-    let mut assigned = Assigned::default();
-    let mut groups = BTreeSet::new();
+/// For each of `users` whether an assignment matches. None where anybody can get a seat, for example at some host, and
+/// where a name that is not known may have been meant for somebody.
+fn assigned(facts: &Facts<'_>) -> Option<Vec<bool>> {
     // That products are assigned to nobody is a finding of its own.
     if facts.manifest.seats.iter().all(|seats| seats.assign.is_empty()) {
         return None;
     }
+    let mut assigned = vec![false; facts.manifest.users.len()];
+    let mut assign = |at: usize| {
+        if let Some(assigned) = assigned.get_mut(at) {
+            *assigned = true;
+        }
+    };
+    let mut groups = BTreeSet::new();
+    let mut patterns = Vec::new();
     for entry in facts.manifest.seats.iter().flat_map(|seats| &seats.assign) {
         match &entry.who {
             Who::User(pattern) => match pattern.literal() {
-                Some(user) if facts.users.contains_key(&user) => drop(assigned.users.insert(user)),
-                Some(_) => return None,
-                None => assigned.patterns.push(pattern),
+                Some(user) => assign(*facts.users.get(&user)?),
+                None => patterns.push(pattern),
             },
             Who::Group(group) => {
-                if !facts.groups.contains_key(group) {
-                    return None;
-                }
-                if !groups.insert(group) {
-                    continue;
-                }
-                for member in facts.members(group) {
-                    match member {
-                        Member::User(user) if facts.users.contains_key(user) => {
-                            assigned.users.insert(user.clone());
-                        }
-                        Member::User(_) | Member::Host(_) | Member::Address(_) => return None,
+                let members = facts.members_of(group)?;
+                if groups.insert(group) {
+                    for (_, known) in members {
+                        assign(known?);
                     }
                 }
             }
             Who::Host(_) | Who::Address(_) | Who::Everyone => return None,
         }
+    }
+    for (user, assigned) in facts.manifest.users.iter().zip(&mut assigned) {
+        *assigned = *assigned || patterns.iter().any(|pattern| pattern.matches(&user.name));
     }
     Some(assigned)
 }

@@ -21,18 +21,20 @@ use crate::name::UserName;
 /// A user that is not listed.
 pub static CODE: Code = Code::error("E0302", "unknown-user");
 
-/// To how many findings the nearest known name is looked for: with many users it takes long.
-const SUGGESTIONS_MAX: usize = 10;
+/// With how many names the unknown ones are compared: with many users it takes long.
+const COMPARISONS_MAX: usize = 100_000;
 
 pub(super) fn check(facts: &Facts<'_>, report: &mut Report<'_>) {
     if !facts.all_users {
         return;
     }
-    let mut left = SUGGESTIONS_MAX;
-    for (group, at) in facts.manifest.groups.iter().zip(0_usize..) {
-        for (member, place) in group.members.iter().zip(0_usize..) {
-            if let Member::User(user) = member {
-                judge(facts, report, user, path!["groups", at, "members", place], &mut left);
+    let mut left = COMPARISONS_MAX;
+    let groups = facts.manifest.groups.iter().zip(&facts.members).zip(0_usize..);
+    for ((group, known), at) in groups {
+        for ((member, known), place) in group.members.iter().zip(known).zip(0_usize..) {
+            if let (Member::User(user), None) = (member, known) {
+                let path = path!["groups", at, "members", place];
+                say(facts, report, user, path, &mut left);
             }
         }
     }
@@ -42,29 +44,26 @@ pub(super) fn check(facts: &Facts<'_>, report: &mut Report<'_>) {
         for ((list, who), at) in assigned.chain(denied) {
             if let Who::User(pattern) = who
                 && let Some(user) = pattern.literal()
+                && !facts.users.contains_key(&user)
             {
-                judge(facts, report, &user, path!["seats", product, list, at, "user"], &mut left);
+                say(facts, report, &user, path!["seats", product, list, at, "user"], &mut left);
             }
         }
     }
 }
 
-fn judge(
+fn say(
     facts: &Facts<'_>,
     report: &mut Report<'_>,
     user: &UserName,
     path: &[Step],
     left: &mut usize,
 ) {
-    if facts.users.contains_key(user) {
-        return;
-    }
-    let meant = match left.checked_sub(1) {
-        Some(fewer) => {
-            *left = fewer;
-            nearest(user.as_str(), facts.users.keys().map(|user| user.as_str()))
-        }
-        None => None,
+    let meant = if *left > 0 {
+        *left = left.saturating_sub(facts.users.len());
+        nearest(user.as_str(), facts.users.keys().map(|user| user.as_str()))
+    } else {
+        None
     };
     let (message, meant) = if report.is_listed(path) {
         ("this line names a user that is not listed in `users`".to_owned(), None)

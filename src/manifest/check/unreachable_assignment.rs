@@ -11,13 +11,14 @@
 //!
 //! **What to do:** Put the narrower entry first, or remove it. A `reserve` makes it reachable: seats kept for it.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::facts::Facts;
 use super::report::Report;
 use crate::manifest::finding::Code;
 use crate::manifest::places::path;
-use crate::manifest::types::{Assignment, Group, Member, Who};
+use crate::manifest::types::{Assignment, Who};
 use crate::measure::Seats;
 use crate::name::{GroupName, UserName, UserPattern};
 
@@ -25,7 +26,7 @@ use crate::name::{GroupName, UserName, UserPattern};
 pub static CODE: Code = Code::warning("W0308", "unreachable-assignment");
 
 pub(super) fn check(facts: &Facts<'_>, report: &mut Report<'_>) {
-    let members = members(facts);
+    let members = Members { facts, places: OnceCell::new() };
     for (seats, product) in facts.manifest.seats.iter().zip(0_usize..) {
         let denied = Cover::of(seats.deny.iter().map(|deny| &deny.who).zip(0..), &members);
         let mut before = Cover::of([], &members);
@@ -92,20 +93,30 @@ fn serves_all_of(first: &Assignment, entry: &Assignment) -> bool {
         && (entry.borrow.is_none() || entry.borrow == first.borrow)
 }
 
-/// The users of each group.
-fn members<'a>(facts: &Facts<'a>) -> BTreeMap<&'a GroupName, BTreeSet<&'a UserName>> {
-    let users = |group: &'a Group| {
-        group.members.iter().filter_map(|member| match member {
-            Member::User(user) => Some(user),
-            Member::Host(_) | Member::Address(_) => None,
-        })
-    };
-    facts.groups.iter().map(|(name, group)| (*name, users(group).collect())).collect()
+/// Who is a member of which group. Gathered when it is asked first: most manifests never ask.
+struct Members<'a> {
+    facts: &'a Facts<'a>,
+    places: OnceCell<BTreeMap<&'a GroupName, BTreeSet<usize>>>,
+}
+
+impl Members<'_> {
+    fn has(&self, group: &GroupName, user: &UserName) -> bool {
+        let places = self.places.get_or_init(|| {
+            let groups = self.facts.groups.iter();
+            groups.map(|(name, at)| (*name, self.of(*at))).collect()
+        });
+        let place = self.facts.users.get(user);
+        places.get(group).zip(place).is_some_and(|(places, place)| places.contains(place))
+    }
+
+    fn of(&self, group: usize) -> BTreeSet<usize> {
+        self.facts.members.get(group).into_iter().flatten().copied().flatten().collect()
+    }
 }
 
 /// Entries of one list, asked which of them match everybody whom another entry matches, as far as names can tell.
 struct Cover<'a> {
-    members: &'a BTreeMap<&'a GroupName, BTreeSet<&'a UserName>>,
+    members: &'a Members<'a>,
     everybody: Vec<usize>,
     same: BTreeMap<&'a Who, Vec<usize>>,
     patterns: Vec<(&'a UserPattern, usize)>,
@@ -113,10 +124,7 @@ struct Cover<'a> {
 }
 
 impl<'a> Cover<'a> {
-    fn of(
-        entries: impl IntoIterator<Item = (&'a Who, usize)>,
-        members: &'a BTreeMap<&'a GroupName, BTreeSet<&'a UserName>>,
-    ) -> Self {
+    fn of(entries: impl IntoIterator<Item = (&'a Who, usize)>, members: &'a Members<'a>) -> Self {
         let mut cover = Self {
             members,
             everybody: Vec::new(),
@@ -154,8 +162,7 @@ impl<'a> Cover<'a> {
             .iter()
             .filter(move |(pattern, _)| fits.as_ref().is_some_and(|user| pattern.matches(user)));
         let groups = self.groups.iter().filter(move |(group, _)| {
-            let members = self.members.get(group);
-            members.zip(member.as_ref()).is_some_and(|(members, user)| members.contains(user))
+            member.as_ref().is_some_and(|user| self.members.has(group, user))
         });
         let everybody = self.everybody.iter().copied();
         everybody.chain(same).chain(patterns.map(|(_, at)| *at)).chain(groups.map(|(_, at)| *at))
