@@ -54,12 +54,24 @@ pub enum AskError {
 }
 
 impl Client {
-    /// What each server says of itself, in the order of the list.
+    /// What each server says of itself, in the order of the list; all are asked at once.
     pub async fn statuses(&self) -> Vec<Result<Serving, AskError>> {
+        let mut asked = Vec::new();
+        for server in self.servers().iter().cloned() {
+            let this = self.clone();
+            asked.push(tokio::spawn(async move {
+                let status = this.get(&server, "/v1/status", &[], STATUS_MAX).await;
+                status.map(|status| Serving { server, status })
+            }));
+        }
         let mut statuses = Vec::new();
-        for server in self.servers() {
-            let asked = self.get(server, "/v1/status", &[], STATUS_MAX).await;
-            statuses.push(asked.map(|status| Serving { server: server.clone(), status }));
+        for task in asked {
+            match task.await {
+                Ok(status) => statuses.push(status),
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                // Nobody cancels it.
+                Err(_) => {}
+            }
         }
         statuses
     }

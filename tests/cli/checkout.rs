@@ -155,3 +155,12 @@ fn the_servers_come_from_the_flag_the_variable_or_the_configuration() {
     assert!(said.contains("is not a client's configuration"), "{said}");
     run(&dir, &format!("checkout designer --server {}", server.server())).done();
 }
+
+#[test]
+fn a_lease_that_cannot_be_kept_is_printed_all_the_same() {
+    let (dir, server) = (Dir::new(), Answers::new(gives));
+    dir.write("state", "a file in the way");
+    let ran = run(&dir, &format!("checkout designer --format json --server {}", server.server()));
+    assert!(ran.stderr.contains("`tandem release` will not find the lease"), "{ran:?}");
+    assert_eq!((ran.code, &ran.json()["user"]), (Some(0), &json!("ana")));
+}

@@ -119,7 +119,15 @@ impl Args {
                 ));
             }
         }
-        kept.map(|()| Exit::Done)
+        if let Err(failure) = kept {
+            // The seat is held all the same, and its token was printed to whoever asked for it.
+            let causes = failure.causes().join(": ");
+            cx.output.warning(&format!(
+                "`tandem release` will not find the lease: {}: {causes}",
+                failure.message()
+            ));
+        }
+        Ok(Exit::Done)
     }
 
     /// Runs the command while the seat is held, and gives the seat back.
