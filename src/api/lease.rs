@@ -1,5 +1,7 @@
 //! Bodies of `/v1/leases`: what a client asks for and what it holds.
 
+use std::net::IpAddr;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +80,9 @@ pub struct LeaseEntry {
     /// On which computer. Shown like `user`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<HostName>,
+    /// From which address, as the server saw it. Shown like `user`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
     /// The live uses. Shown to operators only: who knows a use can ask for its token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uses: Option<Vec<UseId>>,

@@ -184,3 +184,26 @@ async fn holders_keep_their_leases_across_a_reload() {
     pair.until_ready().await;
     assert_eq!(TestPair::generation(&pair.b).await, 2);
 }
+
+#[tokio::test]
+async fn a_change_that_takes_away_too_much_needs_the_operators_word() {
+    let pair = TestPair::start().await;
+    let strict = format!(
+        "{MANIFEST}safety: {{maxRemoved: {{share: 0%, floor: 0}}, requireCommitted: true}}\n"
+    );
+    pair.apply(&strict).await;
+    let fewer = pair.bundle(&strict.replace(", {name: cy}", ""));
+    let base = [("lic-a", 1), ("lic-b", 1)];
+    let refused =
+        pair.a.post("/v1/config/stage", &TestPair::stage(&fewer, &base, &operator())).await;
+    assert_eq!(refused.code(), (409, "large-change"), "{refused:?}");
+    let allowed = TestPair::stage_with(&fewer, &base, &operator(), |statement| {
+        statement.allow_large_change = true;
+    });
+    assert_eq!(pair.a.post("/v1/config/stage", &allowed).await.status, 200);
+    let dirty = TestPair::stage_with(&fewer, &base, &operator(), |statement| {
+        statement.allow_large_change = true;
+        statement.source.dirty = true;
+    });
+    assert_eq!(pair.a.post("/v1/config/stage", &dirty).await.code(), (422, "refused"));
+}

@@ -93,6 +93,7 @@ pub(super) async fn list(
                     product: view.lease.product.clone(),
                     user: sees_names.then(|| view.lease.user.clone()),
                     host: sees_names.then(|| view.lease.host.clone()),
+                    address: sees_names.then_some(view.lease.address),
                     uses: is_operator.then(|| view.lease.uses.keys().cloned().collect()),
                     seats: view.lease.seats(),
                     assignment: view.lease.assignment,

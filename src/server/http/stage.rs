@@ -22,12 +22,15 @@ use crate::api::{
     Staged,
 };
 use crate::bundle::{BUNDLE_BYTES_MAX, Bundle, Config};
+use crate::ledger::Lease;
 use crate::manifest::check::{Circumstances, Running, check_values};
 use crate::manifest::finding::Severity;
 use crate::manifest::sources::LicenseFile;
+use crate::manifest::types::Role;
 use crate::measure::{Generation, Moment, Now, Span, Timestamp};
 use crate::name::{BundleHash, LicenseId};
 use crate::pair::{Command, Commit, Pair, Refusal, Reply};
+use crate::plan::{HeldLease, guard, impact};
 use crate::server::view::View;
 use crate::statement::{
     Accepted, OperatorKey, STATEMENT_BYTES_MAX, SignedStatement, StageError, judge_apply,
@@ -271,6 +274,7 @@ impl App {
         self.judge_meaning(accepted, &bundle, view)?;
         let config = Config::compile(&bundle).map_err(|error| refuse(error.to_string()))?;
         self.judge_roles(&config, view).map_err(refuse)?;
+        self.judge_change(accepted, &config, view).await?;
         Ok(config)
     }
 
@@ -317,6 +321,40 @@ impl App {
         Err(problem)
     }
 
+    /// Whether the change keeps to the `safety` of the manifest that runs.
+    async fn judge_change(
+        &self,
+        accepted: &Accepted,
+        next: &Config,
+        view: &View,
+    ) -> Result<(), Problem> {
+        let Some(running) = &view.config else { return Ok(()) };
+        let safety = &running.bundle.manifest().safety;
+        if safety.require_committed && accepted.statement.source.dirty {
+            let detail = "the files have edits that are not committed, and the manifest that runs says \
+                          `safety.requireCommitted`: commit them first";
+            return Err(Problem::new(ProblemCode::Refused, detail));
+        }
+        if accepted.statement.allow_large_change {
+            return Ok(());
+        }
+        let held = |pair: &Pair, now: Now| {
+            let mut leases: Vec<_> = pair
+                .ledger()
+                .leases(now.moment)
+                .filter(|view| view.lease.forced.is_none())
+                .map(|view| (view.lease.granted, held_lease(view.lease)))
+                .collect();
+            leases.sort_by_key(|(granted, _)| *granted);
+            leases.into_iter().map(|(_, lease)| lease).collect::<Vec<_>>()
+        };
+        let leases = self.parts.handle.query(held).await?;
+        let role = next.role_of(&self.parts.name).unwrap_or(Role::Primary);
+        let impact = impact(Some(running), next, Some(&leases), role, self.wall());
+        guard::judge(running.bundle.manifest(), &impact)
+            .map_err(|large| Problem::new(ProblemCode::LargeChange, large.to_string()))
+    }
+
     /// What this version does not do yet is refused, not half done.
     fn judge_roles(&self, config: &Config, view: &View) -> Result<(), String> {
         let before = view.config.as_ref().and_then(|config| config.role_of(&self.parts.name));
@@ -329,5 +367,17 @@ impl App {
             )),
             _ => Ok(()),
         }
+    }
+}
+
+fn held_lease(lease: &Lease) -> HeldLease {
+    HeldLease {
+        id: lease.id.clone(),
+        product: lease.product.clone(),
+        user: lease.user.clone(),
+        host: lease.host.clone(),
+        address: Some(lease.address),
+        seats: lease.seats(),
+        assignment: lease.assignment,
     }
 }
