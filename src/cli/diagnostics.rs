@@ -37,6 +37,11 @@ pub fn print(findings: &[Finding], format: Format, output: &Output) -> Result<()
     }
 }
 
+/// Tells findings by the way, on standard error.
+pub fn tell(findings: &[Finding]) {
+    super::output::tell(&human(findings));
+}
+
 /// Findings as a text of this format, without color.
 ///
 /// # Errors

@@ -9,8 +9,10 @@ mod kept;
 pub mod key_file;
 mod operator;
 pub mod output;
+mod planning;
 mod servers;
 mod starter;
+mod teller;
 mod verb;
 
 use std::process::ExitCode;

@@ -11,6 +11,7 @@ use super::error::Failure;
 use super::output::quote;
 use crate::client::operator_key::{HeldKey, Search, find};
 use crate::manifest::types::SshPublicKey;
+use crate::reconcile::observe::name_of;
 
 /// Which key signs.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -49,6 +50,31 @@ impl Key {
             cx.output.warning(&warning);
         }
         Ok(found.key)
+    }
+
+    /// The key where there is one, for questions that are answered without a key too, only less fully. One that was
+    /// named must be there.
+    pub(crate) fn find_if_any(
+        &self,
+        cx: &Context,
+        operators: &[SshPublicKey],
+    ) -> Result<Option<HeldKey>, Failure> {
+        match self.find(cx, operators) {
+            Ok(key) => Ok(Some(key)),
+            Err(failure) if self.is_named() => Err(failure),
+            Err(failure) => {
+                tracing::info!(reason = failure.message(), "no operator's key");
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Who has this fingerprint, as far as these keys' comments say: `ana (SHA256:…)`.
+pub(crate) fn who(fingerprint: &str, operators: &[SshPublicKey]) -> String {
+    match name_of(fingerprint, operators) {
+        Some(name) => format!("{name} ({fingerprint})"),
+        None => fingerprint.to_owned(),
     }
 }
 

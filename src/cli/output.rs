@@ -120,6 +120,13 @@ impl Output {
     }
 }
 
+/// Tells something that is not the result, on standard error, `-q` or not. Foreign text in it must be escaped.
+pub fn tell(text: &str) {
+    if !text.is_empty() {
+        say(text);
+    }
+}
+
 /// Writes to standard error. If that fails there is nobody left to tell.
 fn say(text: &str) {
     let mut stream = anstream::stderr().lock();

@@ -194,6 +194,17 @@ impl ApplyError {
         }
     }
 
+    /// The fingerprints of the operators that it names.
+    #[must_use]
+    pub fn operators(&self) -> Vec<String> {
+        let Self::Refused(all) = self else { return Vec::new() };
+        let named = all.iter().filter_map(|one| match &one.why {
+            Why::Problem(problem) => problem.operator.clone(),
+            Why::NoAnswer(_) | Why::Garbled => None,
+        });
+        named.collect()
+    }
+
     /// Whether a server holds it because it takes away more than the running manifest allows, and what it says.
     #[must_use]
     pub fn large_change(&self) -> Option<String> {

@@ -2,17 +2,14 @@
 //!
 //! Blocking: it reads files and asks git. What runs elsewhere is not known here.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::bundle::{Bundle, BundleError};
-use crate::license;
-use crate::manifest::check::{Checked, Circumstances, Running};
+use crate::manifest::check::{Circumstances, Running};
 use crate::manifest::finding::{Finding, Severity};
 use crate::manifest::types::Manifest;
-use crate::measure::{Span, Timestamp};
-use crate::name::LicenseId;
-use crate::repository::{self, Git, Loaded, Survey};
+use crate::measure::Timestamp;
+use crate::repository::{self, Against, Git, Loaded};
 use crate::statement::Source;
 
 /// A manifest on disk with everything it names, as it was read.
@@ -27,10 +24,8 @@ pub struct Desired {
 pub struct Beside<'a> {
     /// The wall time.
     pub now: Timestamp,
-    /// The licenses of the bundle that runs: the end of one of them is only a warning.
-    pub running: Option<&'a BTreeSet<LicenseId>>,
-    /// A license that ends within this time is an error; absent: a warning within 60 days.
-    pub expiring_within: Option<Span>,
+    /// What runs, where that is known: the end of a license that runs already is only a warning.
+    pub running: Option<&'a Against>,
     /// The public key that is to sign (`ssh-ed25519 BASE64`), where the manifest has to keep it.
     pub signer: Option<&'a str>,
 }
@@ -93,10 +88,10 @@ impl Desired {
         self.loaded.manifest.as_ref()
     }
 
-    /// What was read, for showing findings with their source lines.
+    /// The bundle that it makes, fit to run or not.
     #[must_use]
-    pub const fn loaded(&self) -> &Loaded {
-        &self.loaded
+    pub fn bundle(&self) -> Option<Bundle> {
+        self.loaded.bundle()?.ok()
     }
 
     /// Judges it, and makes the bundle where there is no error.
@@ -104,29 +99,18 @@ impl Desired {
     /// # Errors
     /// The checks passed and there is no bundle all the same.
     pub fn judge(&self, beside: &Beside<'_>) -> Result<Judged, BundleError> {
-        let survey = repository::survey(&self.path);
-        let checked = self.check(&survey, beside);
-        let bundle = match &self.loaded.manifest {
-            Some(manifest) if checked.is_accepted() => Some(self.bundle(manifest)?),
+        let ids = beside.running.map(|running| running.licenses(&self.loaded));
+        let circumstances = Circumstances {
+            running: ids.as_ref().map_or(Running::Nothing, Running::Licenses),
+            signer: beside.signer,
+            ..Circumstances::at(beside.now)
+        };
+        let checked = self.loaded.check(&repository::survey(&self.path), &circumstances);
+        let bundle = match self.loaded.bundle() {
+            Some(bundle) if checked.is_accepted() => Some(bundle?),
             _ => None,
         };
         Ok(Judged { findings: checked.findings, bundle })
-    }
-
-    fn check(&self, survey: &Survey, beside: &Beside<'_>) -> Checked {
-        let circumstances = Circumstances {
-            now: beside.now,
-            running: beside.running.map_or(Running::Nothing, Running::Licenses),
-            expiring_within: beside.expiring_within,
-            signer: beside.signer,
-        };
-        self.loaded.check(survey, &circumstances)
-    }
-
-    fn bundle(&self, manifest: &Manifest) -> Result<Bundle, BundleError> {
-        let files = self.loaded.licenses.iter();
-        let files = files.map(|one| (one.server.clone(), one.file.clone(), one.text.to_vec()));
-        Bundle::build(manifest, files.collect())
     }
 
     /// Where it came from, as far as git knows. Without git it is nobody's commit, and counts as uncommitted.
@@ -154,12 +138,4 @@ impl Desired {
             },
         }
     }
-}
-
-/// The ids of all licenses of a bundle, whether or not they verify.
-#[must_use]
-pub fn license_ids(bundle: &Bundle) -> BTreeSet<LicenseId> {
-    let files = bundle.licenses().iter();
-    let blocks = files.filter_map(|file| license::blocks(file.pem.as_bytes()).ok()).flatten();
-    blocks.filter_map(|block| block.license().ok()).map(|license| license.id).collect()
 }

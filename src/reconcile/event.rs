@@ -8,8 +8,9 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::api::FindingBody;
-use crate::measure::{Generation, Timestamp};
+use crate::measure::{Generation, Span, Timestamp};
 use crate::name::{BundleHash, PairName, ServerName};
+use crate::text::escape;
 
 /// The version of the lines.
 pub const LINE_SCHEMA: u32 = 1;
@@ -47,6 +48,13 @@ pub enum Event {
         /// Why it did not answer.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+    },
+    /// It is known what would change.
+    Planned {
+        /// The bundle that would run.
+        bundle: BundleHash,
+        /// The changes and losses by kind, in one line.
+        summary: String,
     },
     /// A server has verified the bundle and holds it.
     Staged {
@@ -177,7 +185,7 @@ impl Event {
     }
 }
 
-/// A sentence for people. Foreign text in it is not escaped yet.
+/// A sentence for people, safe to print.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -192,17 +200,19 @@ impl fmt::Display for Event {
             }
             Self::Observed { server, reason, .. } => {
                 let reason = reason.as_deref().unwrap_or("no answer");
-                write!(f, "server `{server}` cannot be reached: {reason}")
+                write!(f, "server `{server}` cannot be reached: {}", escape(reason))
             }
+            Self::Planned { summary, .. } => write!(f, "planned: {}", escape(summary)),
             Self::Staged { server, bundle, generation } => {
                 write!(f, "staged at `{server}`: generation {generation}, {}", short(bundle))
             }
             Self::Refused { server, detail, findings, .. } => {
-                write!(f, "refused by `{server}`: {detail}")?;
+                write!(f, "refused by `{server}`: {}", escape(detail))?;
                 for finding in findings {
-                    write!(f, "\n  {} {}: {}", finding.code, finding.name, finding.message)?;
+                    let (code, name) = (escape(&finding.code), escape(&finding.name));
+                    write!(f, "\n  {code} {name}: {}", escape(&finding.message))?;
                     if !finding.help.is_empty() {
-                        write!(f, "\n    help: {}", finding.help)?;
+                        write!(f, "\n    help: {}", escape(&finding.help))?;
                     }
                 }
                 Ok(())
@@ -211,20 +221,22 @@ impl fmt::Display for Event {
                 write!(f, "committed at `{server}`: generation {generation}")
             }
             Self::Later { server, reason } => {
-                write!(f, "later at `{server}`, from its peer: {reason}")
+                write!(f, "later at `{server}`, from its peer: {}", escape(reason))
             }
             Self::InSync { bundle, generation } => {
                 write!(f, "in sync: both servers run generation {generation}, {}", short(bundle))
             }
-            Self::Watching { manifest, .. } => write!(f, "watching `{manifest}`"),
+            Self::Watching { manifest, .. } => write!(f, "watching `{}`", escape(manifest)),
             Self::Changed { bundle } => write!(f, "changed on disk: {}", short(bundle)),
             Self::Broken { errors: 1, message } => {
-                write!(f, "broken on disk, what ran goes on: {message}")
+                write!(f, "broken on disk, what ran goes on: {}", escape(message))
             }
             Self::Broken { errors, message } => {
-                write!(f, "broken on disk with {errors} errors, what ran goes on; first: {message}")
+                let first = escape(message);
+                write!(f, "broken on disk with {errors} errors, what ran goes on; first: {first}")
             }
             Self::Held { reason, command } => {
+                let (reason, command) = (escape(reason), escape(command));
                 write!(f, "held, what ran goes on: {reason}; to let it through: `{command}`")
             }
             Self::Waiting { absent } => write!(f, "waiting for {}", List(absent)),
@@ -233,16 +245,17 @@ impl fmt::Display for Event {
                 write!(f, "drift at {}: another bundle runs; {then}", List(servers))
             }
             Self::Failed { reason, retry_in_ms: Some(ms) } => {
-                write!(f, "failed, trying again in {:.0}s: {reason}", *ms as f64 / 1000.0)
+                write!(f, "failed, trying again in {}: {}", Span::from_ms(*ms), escape(reason))
             }
             Self::Failed { reason, retry_in_ms: None } => {
-                write!(f, "failed, waiting for a change: {reason}")
+                write!(f, "failed, waiting for a change: {}", escape(reason))
             }
             Self::Started { server, address } => write!(f, "started `{server}` at {address}"),
             Self::State { server, state, role, paired } => {
                 let role = role.as_deref().unwrap_or("no role yet");
                 let paired = if *paired { ", paired" } else { "" };
-                write!(f, "server `{server}` ({role}) is {state}{paired}")
+                let role = escape(role);
+                write!(f, "server `{server}` ({role}) is {}{paired}", escape(state))
             }
             Self::Stopped {} => f.write_str("stopped"),
         }

@@ -7,13 +7,14 @@ use hyper::Method;
 use super::apply::Signer;
 use super::decide::{Running, Sight};
 use super::event::Event;
-use crate::api::{LeaseEntry, LeaseList, Problem, Status};
+use crate::api::{LeaseEntry, LeaseList, Problem, State, Status};
 use crate::bundle::{BUNDLE_BYTES_MAX, Bundle};
 use crate::client::{Endpoint, EndpointError, Http, HttpError};
-use crate::manifest::types::Server;
+use crate::manifest::types::{Manifest, Server, SshPublicKey};
 use crate::measure::Span;
-use crate::name::{BundleHash, ServerName};
-use crate::statement::{Request, SignError, sign_request};
+use crate::name::{BundleHash, PairName, ServerName};
+use crate::plan::{Applied, HeldLease, Observed, Running as Runs, Seen};
+use crate::statement::{OperatorKey, Request, SignError, sign_request};
 
 /// How long a server may take to say what it is.
 const STATUS_WITHIN: Span = Span::from_secs(3);
@@ -37,6 +38,30 @@ impl Target {
     pub fn new(server: &Server) -> Result<Self, EndpointError> {
         let endpoint = Endpoint::new(&server.address, server.port, server.key)?;
         Ok(Self { name: server.name.clone(), endpoint })
+    }
+}
+
+/// Why a manifest does not say where both servers are.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PairError {
+    /// It has not two servers.
+    #[error("the manifest names {0} servers, and a pair has two")]
+    Servers(usize),
+    /// An address is none.
+    #[error(transparent)]
+    Address(#[from] EndpointError),
+}
+
+/// Both servers of a manifest, the primary first.
+///
+/// # Errors
+/// It has not two servers, or an address is neither a name nor an IP address.
+pub fn pair(manifest: &Manifest) -> Result<[Target; 2], PairError> {
+    let mut servers: Vec<&Server> = manifest.servers.iter().collect();
+    servers.sort_by_key(|server| server.role);
+    match servers.as_slice() {
+        [one, other] => Ok([Target::new(one)?, Target::new(other)?]),
+        others => Err(PairError::Servers(others.len())),
     }
 }
 
@@ -156,6 +181,26 @@ pub async fn status(http: &Http, server: &Endpoint) -> Result<Status, Unseen> {
     })
 }
 
+/// The name of the pair that a server belongs to.
+///
+/// # Errors
+/// It did not answer, or belongs to none yet.
+pub async fn pair_name(http: &Http, server: &Endpoint) -> Result<PairName, Unseen> {
+    #[derive(serde::Deserialize)]
+    struct Shown {
+        manifest: Named,
+    }
+    #[derive(serde::Deserialize)]
+    struct Named {
+        metadata: crate::manifest::types::Metadata,
+    }
+    let http = http.clone().with_answer_max(BUNDLE_BYTES_MAX);
+    let body = get(&http, server, "/v1/config", &[], CONTENTS_WITHIN).await?;
+    let shown: Result<Shown, _> = serde_json::from_slice(&body);
+    let shown = shown.map_err(|_| Unseen::Garbled { server: server.short() })?;
+    Ok(shown.manifest.metadata.name)
+}
+
 /// The bundle that a server runs, whole, as an operator may see it.
 ///
 /// # Errors
@@ -180,6 +225,90 @@ pub async fn leases(
     let list: LeaseList = serde_json::from_slice(&body)
         .map_err(|_| Unseen::Garbled { server: target.endpoint.short() })?;
     Ok(list.leases)
+}
+
+/// What a plan is made of: what both servers run and who holds seats, as far as the operator may see it.
+///
+/// `wanted` is a bundle that is at hand, so that nobody is asked for it.
+pub async fn observed(
+    http: &Http,
+    views: &[View; 2],
+    signer: Option<&Signer>,
+    wanted: Option<&Bundle>,
+) -> Observed {
+    let [one, other] = views;
+    let (one, other) =
+        tokio::join!(seen(http, one, signer, wanted), seen(http, other, signer, wanted));
+    let runs_nothing =
+        |view: &View| view.status.as_ref().map_or(true, |status| status.bundle.is_none());
+    let leases = if views.iter().all(runs_nothing) {
+        Some(Vec::new())
+    } else {
+        held_leases(http, views, signer).await
+    };
+    Observed { servers: vec![one, other], against: None, leases }
+}
+
+async fn seen(http: &Http, view: &View, signer: Option<&Signer>, wanted: Option<&Bundle>) -> Seen {
+    let server = view.target.name.clone();
+    let status = match &view.status {
+        Ok(status) => status,
+        Err(unseen) => return Seen { server, running: Err(unseen.to_string()) },
+    };
+    let at_hand = wanted.filter(|wanted| status.bundle == Some(wanted.hash())).cloned();
+    let config = match (at_hand, signer, status.bundle) {
+        (Some(bundle), _, _) => Some(bundle),
+        (None, Some(signer), Some(_)) => config(http, &view.target, signer)
+            .await
+            .inspect_err(|error| tracing::warn!(%server, %error, "its bundle was not shown"))
+            .ok(),
+        _ => None,
+    };
+    let (generation, bundle) = (status.generation, status.bundle);
+    let applied = status.last_apply.as_ref().map(|apply| {
+        let operators = config.as_ref().map(|bundle| bundle.manifest().trust.operators.as_slice());
+        let operator = name_of(&apply.operator, operators.unwrap_or_default());
+        Applied { operator: operator.unwrap_or_else(|| apply.operator.clone()), at: apply.at }
+    });
+    let serves = status.state == State::Active;
+    Seen { server, running: Ok(Runs { generation, bundle, config, applied, serves }) }
+}
+
+/// Whose key has this fingerprint, as far as the comments of these keys say.
+#[must_use]
+pub fn name_of(fingerprint: &str, operators: &[SshPublicKey]) -> Option<String> {
+    let keys = operators.iter().filter_map(|key| OperatorKey::parse(&key.0).ok());
+    let mut known = keys.into_iter().filter(|key| key.fingerprint() == fingerprint);
+    known.next().map(|key| key.comment().to_owned()).filter(|comment| !comment.is_empty())
+}
+
+/// The live leases of the server that serves, in the order of their grants.
+async fn held_leases(
+    http: &Http,
+    views: &[View; 2],
+    signer: Option<&Signer>,
+) -> Option<Vec<HeldLease>> {
+    let serves =
+        |view: &&View| view.status.as_ref().is_ok_and(|status| status.state == State::Active);
+    let view = views.iter().find(serves)?;
+    let mut entries = leases(http, &view.target, signer?)
+        .await
+        .inspect_err(|error| tracing::warn!(%error, "the leases were not shown"))
+        .ok()?;
+    entries.sort_by(|one, other| (one.granted_at, &one.id).cmp(&(other.granted_at, &other.id)));
+    let live = entries.into_iter().filter(|lease| lease.revoked.is_none());
+    live.map(|lease| {
+        Some(HeldLease {
+            id: lease.id,
+            product: lease.product,
+            user: lease.user?,
+            host: lease.host?,
+            address: None,
+            seats: lease.seats,
+            assignment: lease.assignment,
+        })
+    })
+    .collect()
 }
 
 async fn get_signed(

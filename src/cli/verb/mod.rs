@@ -4,6 +4,7 @@
 //! help texts) and `pub(crate) fn run(self, cx: &Context) -> Result<Exit, Failure>`, then three lines here: the
 //! `mod`, the variant with its one-line help, and the arm in `run`. Its tests are `tests/cli/NAME.rs`.
 
+mod apply;
 mod checkout;
 mod completions;
 mod fence;
@@ -12,12 +13,16 @@ pub(super) mod key;
 mod leases;
 mod license;
 mod man;
+mod plan;
 mod release;
 mod schema;
 mod serve;
+mod show;
 mod sim;
+mod status;
 mod validate;
 mod vendor;
+mod watch;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::DeserializeOwned;
@@ -29,6 +34,8 @@ use crate::measure::{Timestamp, TimestampError};
 /// What `tandem` is asked to do.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Verb {
+    /// Make both servers run a manifest, or neither.
+    Apply(apply::Args),
     /// Take a seat, and hold it while a command runs.
     Checkout(checkout::Args),
     /// Declare a dead server dead, so that the other one need not wait for it.
@@ -41,14 +48,22 @@ pub(crate) enum Verb {
     Leases(leases::Args),
     /// Read and check license files.
     License(license::Args),
+    /// Show what a manifest would change, and who would lose a seat.
+    Plan(plan::Args),
     /// Give back a lease that was checked out here.
     Release(release::Args),
-    /// Check manifests and everything they name, with no server asked.
-    Validate(validate::Args),
     /// Run one server of a pair.
     Serve(serve::Args),
+    /// Show a saved plan again.
+    Show(show::Args),
+    /// Show which server answers, what runs and what drifts.
+    Status(status::Args),
+    /// Check manifests and everything they name, with no server asked.
+    Validate(validate::Args),
     /// Make a vendor's key and issue license files.
     Vendor(vendor::Args),
+    /// Apply every change of a manifest as it is written.
+    Watch(watch::Args),
     /// Run the simulation, `tandem-sim`, with what follows.
     Sim(sim::Args),
     /// Print the JSON Schema of manifests, or another that this version is built with.
@@ -63,16 +78,21 @@ impl Verb {
     /// Does it.
     pub(crate) fn run(self, cx: &Context) -> Result<Exit, Failure> {
         match self {
+            Self::Apply(args) => args.run(cx),
             Self::Checkout(args) => args.run(cx),
             Self::Fence(args) => args.run(cx),
             Self::Init(args) => args.run(cx),
             Self::Key(args) => args.run(cx),
             Self::Leases(args) => args.run(cx),
             Self::License(args) => args.run(cx),
+            Self::Plan(args) => args.run(cx),
             Self::Release(args) => args.run(cx),
-            Self::Validate(args) => args.run(cx),
             Self::Serve(args) => args.run(cx),
+            Self::Show(args) => args.run(cx),
+            Self::Status(args) => args.run(cx),
+            Self::Validate(args) => args.run(cx),
             Self::Vendor(args) => args.run(cx),
+            Self::Watch(args) => args.run(cx),
             Self::Sim(args) => args.run(cx),
             Self::Schema(args) => args.run(cx),
             Self::Completions(args) => args.run(cx),

@@ -17,13 +17,14 @@ use steer::{Ending, Standing, Steer, Step, Wanted};
 
 use super::apply::{ApplyError, Order, Signer, apply, large_change_command};
 use super::decide::Sight;
-use super::desired::{Beside, Desired, license_ids};
+use super::desired::{Beside, Desired};
 use super::event::Event;
 use super::observe::{self, Target, View};
 use crate::bundle::Bundle;
 use crate::client::Http;
 use crate::manifest::types::Manifest;
 use crate::measure::{Moment, Span};
+use crate::repository::Against;
 use crate::statement::Source;
 
 pub use steer::Repair;
@@ -44,6 +45,8 @@ pub struct Options {
     pub interval: Span,
     /// Whether to stop once nothing is left to do.
     pub once: bool,
+    /// Whether what is there at the start counts as written: nobody edits it while it starts.
+    pub at_once: bool,
 }
 
 /// How following ended.
@@ -94,6 +97,7 @@ pub async fn watch(
         good: None,
         broken: None,
         is_refused: false,
+        takes_first: options.at_once,
         said: None,
     };
     let manifest = options.manifest.display().to_string();
@@ -134,6 +138,8 @@ struct Watch<'a> {
     broken: Option<String>,
     /// Whether it waits for a change because a server refused what is wanted.
     is_refused: bool,
+    /// Whether the next reading counts as written whatever was read before.
+    takes_first: bool,
     /// What was told last, so that it is not told again and again.
     said: Option<Event>,
 }
@@ -181,6 +187,10 @@ impl Watch<'_> {
         // The reader has no panics of its own; should it fail, it is tried again.
         let Ok(desired) = read else { return (None, Reading::Unsettled(settle::APART)) };
         self.folders.watch(desired.watched());
+        if std::mem::take(&mut self.takes_first) {
+            self.settle.take(desired.fingerprint());
+            return (Some(desired), Reading::Settled);
+        }
         let reading = self.settle.read(desired.fingerprint(), began, ended);
         (Some(desired), reading)
     }
@@ -194,22 +204,22 @@ impl Watch<'_> {
         };
         let now = self.http.world().clock.now().wall;
         let judged = tokio::task::spawn_blocking(move || {
-            let ids = running.as_ref().map(license_ids);
-            let beside = Beside { now, running: ids.as_ref(), expiring_within: None, signer: None };
+            let running = running.map(Against::Bundle);
+            let beside = Beside { now, running: running.as_ref(), signer: None };
             let judged = desired.judge(&beside);
             let source = desired.source();
             (desired, judged, source)
         });
         let Ok((desired, judged, source)) = judged.await else { return };
         let (errors, message) = match judged {
-            Ok(judged) => match (judged.bundle.clone(), desired.manifest().map(pair)) {
+            Ok(judged) => match (judged.bundle.clone(), desired.manifest().map(observe::pair)) {
                 (Some(bundle), Some(Ok(pair))) => {
                     self.broken = None;
                     self.tell_new(Event::Changed { bundle: bundle.hash() });
                     self.good = Some(Good { bundle, source, pair });
                     return;
                 }
-                (Some(_), Some(Err(error))) => (1, error),
+                (Some(_), Some(Err(error))) => (1, error.to_string()),
                 _ => (judged.errors(), judged.first_error().unwrap_or_default()),
             },
             Err(error) => (1, error.to_string()),
@@ -228,7 +238,7 @@ impl Watch<'_> {
 
     /// The bundle that the pair runs, from the first server that gives it.
     async fn running(&self, manifest: &Manifest) -> Option<Bundle> {
-        for target in pair(manifest).ok()? {
+        for target in observe::pair(manifest).ok()? {
             if let Ok(bundle) = observe::config(self.http, &target, self.signer).await {
                 return Some(bundle);
             }
@@ -323,16 +333,5 @@ impl Watch<'_> {
             self.said = Some(event.clone());
             (self.tell)(event);
         }
-    }
-}
-
-/// Both servers of a manifest that was found valid.
-fn pair(manifest: &Manifest) -> Result<[Target; 2], String> {
-    match manifest.servers.as_slice() {
-        [one, other] => {
-            let target = |server| Target::new(server).map_err(|error| error.to_string());
-            Ok([target(one)?, target(other)?])
-        }
-        _ => Err("a pair has two servers".to_owned()),
     }
 }

@@ -37,6 +37,11 @@ impl<F> Default for Settle<F> {
 }
 
 impl<F: PartialEq + Clone> Settle<F> {
+    /// Content counts as written without waiting: what was there before anybody began to watch.
+    pub fn take(&mut self, content: F) {
+        self.settled = Some(content);
+    }
+
     /// Content was read, from `began` to `ended`.
     ///
     /// Only the time between the end of one reading and the beginning of the next counts: a piece written while

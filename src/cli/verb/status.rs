@@ -1,0 +1,210 @@
+//! `tandem status`: which server answers, what runs, what is on disk, and whether anything drifts.
+
+use std::path::PathBuf;
+
+use comfy_table::{ContentArrangement, Table, presets};
+
+use crate::api::{ProductStatus, State, Status};
+use crate::cli::Context;
+use crate::cli::error::{Exit, Failure};
+use crate::cli::operator::who;
+use crate::cli::output::{Style, escape, paint, quote};
+use crate::cli::servers::Servers;
+use crate::cli::verb::Format;
+use crate::client::Http;
+use crate::manifest::types::SshPublicKey;
+use crate::reconcile::desired::{Beside, Desired};
+use crate::reconcile::event::short;
+use crate::reconcile::observe;
+use crate::reconcile::standing::{Asked, OnDisk, Standing};
+
+/// Arguments of `tandem status`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit codes: 0 a server answered, 1 none did, 64 usage.")]
+pub(crate) struct Args {
+    /// The manifest whose pair is asked; what is on disk is judged too.
+    #[arg(required_unless_present = "server", conflicts_with = "server")]
+    manifest: Option<PathBuf>,
+    #[command(flatten)]
+    servers: Servers,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+impl Args {
+    pub(crate) fn run(self, cx: &Context) -> Result<Exit, Failure> {
+        let (standing, operators) = match &self.manifest {
+            Some(path) => of_manifest(cx, path.clone())?,
+            None => (of_servers(cx, &self.servers)?, Vec::new()),
+        };
+        match self.format {
+            Format::Json => cx.output.json(&standing)?,
+            Format::Human => cx.output.text(&human(&standing, &operators))?,
+        }
+        Ok(if standing.is_anybody_there() { Exit::Done } else { Exit::Failed })
+    }
+}
+
+fn of_manifest(cx: &Context, path: PathBuf) -> Result<(Standing, Vec<SshPublicKey>), Failure> {
+    let desired = Desired::read(&path);
+    // What runs is not known without an operator's key; an ended license is then judged by its date alone.
+    let beside = Beside { now: cx.world.clock.now().wall, running: None, signer: None };
+    let judged = desired.judge(&beside)?;
+    let on_disk = OnDisk::new(desired.file(), &judged);
+    let pair = desired.manifest().map(|manifest| (manifest, observe::pair(manifest)));
+    let asked = match &pair {
+        Some((_, Ok(pair))) => {
+            let http = Http::new(cx.world.clone());
+            cx.block_on(async { observe::both(&http, pair).await })?.map(Asked::from).into()
+        }
+        // What is on disk does not even say where the servers are.
+        _ => Vec::new(),
+    };
+    if asked.is_empty() {
+        let why = judged.first_error().unwrap_or_default();
+        return Err(Failure::new(why)
+            .with_context(format!("{} does not say where the servers are", quote(desired.file())))
+            .with_help(
+                "ask them by their addresses: `tandem status --server PORT@HOST,PORT@HOST`",
+            ));
+    }
+    let name = desired.manifest().map(|manifest| manifest.metadata.name.clone());
+    let operators = desired.manifest().map(|manifest| manifest.trust.operators.clone());
+    Ok((Standing::new(name, asked, Some(on_disk)), operators.unwrap_or_default()))
+}
+
+fn of_servers(cx: &Context, servers: &Servers) -> Result<Standing, Failure> {
+    let servers = servers.list()?;
+    let http = Http::new(cx.world.clone());
+    cx.block_on(async {
+        let mut asked = Vec::new();
+        let mut pair = None;
+        for server in servers {
+            let status = observe::status(&http, &server).await;
+            if pair.is_none() && status.as_ref().is_ok_and(|status| status.bundle.is_some()) {
+                pair = observe::pair_name(&http, &server).await.ok();
+            }
+            asked.push(Asked { name: None, address: server.short(), status });
+        }
+        Standing::new(pair, asked, None)
+    })
+}
+
+fn human(standing: &Standing, operators: &[SshPublicKey]) -> String {
+    let mut text = heading(standing);
+    if let Some(apply) = &standing.last_apply {
+        let source = &apply.source;
+        let commit = source.commit.as_deref().map_or_else(
+            || ", from no commit".to_owned(),
+            |commit| {
+                let short: String = commit.chars().take(12).collect();
+                format!(", from commit {}", escape(&short))
+            },
+        );
+        let dirty = if source.dirty { " with uncommitted edits" } else { "" };
+        text.push_str(&format!(
+            "last apply: generation {} by {} at {}{commit}{dirty}\n",
+            apply.generation,
+            escape(&who(&apply.operator, operators)),
+            apply.at,
+        ));
+    }
+    text.push_str(&format!("\n{}\n", servers_table(standing)));
+    let shown = standing.servers.iter().filter_map(|server| server.status.as_ref());
+    let serving = shown.clone().find(|status| status.state == State::Active);
+    if let Some(status) = serving.or_else(|| shown.clone().next()) {
+        let others: Vec<&Status> = shown.filter(|other| other.name != status.name).collect();
+        if !status.products.is_empty() {
+            text.push_str(&format!("\n{}\n", products_table(status, &others)));
+        }
+    }
+    if let Some(on_disk) = &standing.manifest
+        && on_disk.runs
+    {
+        text.push_str(&format!("\nmanifest: {} on disk is what runs\n", quote(&on_disk.file)));
+    }
+    if !standing.drift.is_empty() {
+        text.push('\n');
+    }
+    for drift in &standing.drift {
+        let server = drift.server.as_deref().map(|server| format!("{}: ", quote(server)));
+        let label = paint(Style::Warning, &format!("{}:", drift.kind));
+        let server = server.unwrap_or_default();
+        text.push_str(&format!("{label} {server}{}\n", escape(&drift.detail)));
+    }
+    text
+}
+
+fn heading(standing: &Standing) -> String {
+    let name = standing.pair.as_ref().map(|pair| format!(" {}", quote(pair.as_str())));
+    let name = name.unwrap_or_default();
+    let newest = standing.servers.iter().filter_map(|server| server.status.as_ref());
+    let newest = newest.max_by_key(|status| status.generation);
+    let runs = newest.and_then(|status| {
+        let bundle = short(&status.bundle?);
+        Some(format!(": generation {}, {bundle}", status.generation))
+    });
+    let verdict = if standing.in_sync {
+        paint(Style::Good, "in sync")
+    } else if runs.is_none() && standing.is_anybody_there() {
+        paint(Style::Warning, "not configured yet")
+    } else {
+        paint(Style::Warning, "not in sync")
+    };
+    format!("pair{name} {verdict}{}\n", runs.unwrap_or_default())
+}
+
+fn servers_table(standing: &Standing) -> Table {
+    let mut table = table(&["SERVER", "ADDRESS", "ROLE", "STATE", "GENERATION", "PEER"]);
+    for server in &standing.servers {
+        let dash = || "-".to_owned();
+        let (role, state, generation, peer) = match &server.status {
+            None => (dash(), "unreachable".to_owned(), dash(), dash()),
+            Some(status) => {
+                let peer = status.peer.as_ref().map(|peer| match (peer.paired, peer.reachable) {
+                    (true, _) => "in step",
+                    (false, true) => "not in step",
+                    (false, false) => "not heard",
+                });
+                let grace = status.grace_ends_in_ms.map(|span| format!(", grace {span}"));
+                (
+                    status.role.map_or_else(dash, |role| role.to_string()),
+                    format!("{}{}", status.state.as_str(), grace.unwrap_or_default()),
+                    status.generation.to_string(),
+                    peer.map_or_else(dash, str::to_owned),
+                )
+            }
+        };
+        let (name, address) = (escape(&server.server), escape(&server.address));
+        table.add_row([&*name, &*address, &role, &state, &generation, &peer]);
+    }
+    table
+}
+
+/// Seats as the server that serves counts them; the capacity of both roles, which may differ.
+fn products_table(status: &Status, others: &[&Status]) -> Table {
+    let mut table = table(&["PRODUCT", "USED", "CAPACITY", "AT THE OTHER", "RESERVED", "OVER"]);
+    for product in &status.products {
+        let same = |other: &&ProductStatus| other.product == product.product;
+        let other = others.iter().find_map(|other| other.products.iter().find(same));
+        table.add_row([
+            escape(product.product.as_str()).into_owned(),
+            product.used.to_string(),
+            product.capacity.to_string(),
+            other.map_or_else(|| "-".to_owned(), |other| other.capacity.to_string()),
+            product.reserved.to_string(),
+            product.over_grant.to_string(),
+        ]);
+    }
+    table
+}
+
+fn table(head: &[&str]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_preset(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(head);
+    table
+}
