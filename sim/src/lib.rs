@@ -7,11 +7,15 @@ compile_error!(
      overrides `.cargo/config.toml`, so unset it or add the flag there"
 );
 
+pub mod actor;
+pub mod cli;
 pub mod history;
 pub mod numbers;
 pub mod oracle;
 pub mod population;
 pub mod record;
+pub mod report;
+pub mod run;
 pub mod scenario;
 pub mod seed;
 pub mod subject;

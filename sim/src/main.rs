@@ -1,3 +1,5 @@
-//! `tandem-sim`: the command line of the simulation.
+//! `tandem-sim`: asks of a manifest what happens when things break.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    tandem_sim::cli::run()
+}

@@ -7,8 +7,12 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use tandem::bundle::Config;
 use tandem::entitlement::Requester;
-use tandem::manifest::types::{Manifest, Member, Who};
+use tandem::manifest::types::{Manifest, Member, Role, Who};
+use tandem::measure::Timestamp;
 use tandem::name::{AddressRange, HostName, ProductName, UserName};
+
+/// The most clients of a crowd.
+const CROWD_MAX: u32 = 40;
 
 /// Somebody who wants seats of a product.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,20 +35,32 @@ impl Person {
     }
 }
 
-/// As many people as asked for, wanting the products in turn; fewer where the manifest entitles nobody to one.
+/// The products in turn, so many times in all.
 #[must_use]
-pub fn people(
-    manifest: &Manifest,
-    config: &Config,
-    products: &[ProductName],
-    count: u32,
-) -> Vec<Person> {
-    let mut people = Vec::new();
-    for n in 0..count {
-        let Some(product) = products.get(n as usize % products.len().max(1)) else { break };
-        people.extend(person(manifest, config, product, n));
-    }
-    people
+pub fn in_turn(products: &[ProductName], count: u32) -> Vec<ProductName> {
+    products.iter().cycle().take(count as usize).cloned().collect()
+}
+
+/// Each product a quarter more often than it has seats, but not more than a run can bear.
+#[must_use]
+pub fn crowd(config: &Config, products: &[ProductName], start: Timestamp) -> Vec<ProductName> {
+    let each = |product: &ProductName| {
+        let capacity = [Role::Primary, Role::Secondary]
+            .map(|role| config.capacity(product, role, start).0)
+            .into_iter()
+            .max()
+            .unwrap_or(0);
+        let wanted = capacity.saturating_add(capacity / 4 + 1).min(CROWD_MAX);
+        vec![product.clone(); wanted as usize]
+    };
+    products.iter().flat_map(each).take(CROWD_MAX as usize).collect()
+}
+
+/// A person for each product that is wanted; none where the manifest entitles nobody to it.
+#[must_use]
+pub fn people(manifest: &Manifest, config: &Config, wanted: &[ProductName]) -> Vec<Person> {
+    let people = (0..).zip(wanted).map(|(n, product)| person(manifest, config, product, n));
+    people.flatten().collect()
 }
 
 /// The n-th person, for the assignments of a product in turn.
@@ -140,7 +156,7 @@ mod tests {
         let subject = Subject::example(None).expect("it is well");
         let products: Vec<_> =
             subject.manifest.seats.iter().map(|one| one.product.clone()).collect();
-        let people = people(&subject.manifest, &subject.config, &products, 12);
+        let people = people(&subject.manifest, &subject.config, &in_turn(&products, 12));
         assert_eq!(people.len(), 12);
         let names: std::collections::BTreeSet<_> = people.iter().map(Person::name).collect();
         assert_eq!(names.len(), 12, "each is at a computer of their own");
@@ -150,6 +166,16 @@ mod tests {
             assert!(product.policy.matching(&Requester { user, host, address }).next().is_some());
         }
         assert!(people.iter().any(|person| person.user.as_str() == "cy"), "contractors are there");
+    }
+
+    #[test]
+    fn a_crowd_wants_more_than_there_is() {
+        let subject = Subject::example(None).expect("it is well");
+        let products: Vec<_> =
+            subject.manifest.seats.iter().map(|one| one.product.clone()).collect();
+        let wanted = crowd(&subject.config, &products, subject.start);
+        let of = |name: &str| wanted.iter().filter(|product| product.as_str() == name).count();
+        assert_eq!((of("designer"), of("viewer")), (26, 11));
     }
 
     #[test]

@@ -47,32 +47,24 @@ pub struct Scenario {
 }
 
 /// Who asks for seats.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Clients {
-    /// How many clients there are, 1 to 1000.
-    #[serde(default = "Clients::count_default")]
+    /// How many clients there are, 1 to 1000. Absent: 10.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
-    pub count: u32,
+    pub count: Option<u32>,
+    /// More clients than seats, so that somebody always waits: a quarter more of each product, at most 40. Instead
+    /// of `count`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub crowded: bool,
     /// The product that they want. Absent: every product is wanted by some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub product: Option<ProductName>,
-    /// How long each holds its seat before it gives it back and wants one again (`5m` or `5m..2h`). Absent: to the
-    /// end.
+    /// How long each holds its seat before it gives it back and wants one again (`5m` or `10s..2h`, short times as
+    /// often as long ones). Absent: to the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<SpanRange>,
-}
-
-impl Clients {
-    const fn count_default() -> u32 {
-        10
-    }
-}
-
-impl Default for Clients {
-    fn default() -> Self {
-        Self { count: Self::count_default(), product: None, hold: None }
-    }
 }
 
 /// One thing that happens: a time and exactly one of the other fields.
@@ -248,6 +240,9 @@ pub enum ScenarioError {
     /// The number of clients is out of range.
     #[error("`clients.count` is 1 to 1000, not {0}")]
     Clients(u32),
+    /// A number of clients, and another way to say how many.
+    #[error("`clients` takes `count` or `crowded`, not both")]
+    Crowded,
 }
 
 impl Scenario {
@@ -267,8 +262,13 @@ impl Scenario {
         if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
             return Err(ScenarioError::Name(name.clone()));
         }
-        if !(1..=1000).contains(&self.clients.count) {
-            return Err(ScenarioError::Clients(self.clients.count));
+        if let Some(count) = self.clients.count {
+            if !(1..=1000).contains(&count) {
+                return Err(ScenarioError::Clients(count));
+            }
+            if self.clients.crowded {
+                return Err(ScenarioError::Crowded);
+            }
         }
         for (at, step) in (1..).zip(&self.steps) {
             let count = step.count();

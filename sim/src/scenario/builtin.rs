@@ -20,12 +20,18 @@ macro_rules! builtins {
 }
 
 builtins![
+    "cut-one-way",
     "failback",
+    "failing-disk",
     "failover",
     "flapping-primary",
+    "graceful-stop",
+    "lost-disk",
     "reload-during-failover",
     "role-encoding",
+    "split",
     "stale-takeover",
+    "total-outage",
 ];
 
 impl Builtin {

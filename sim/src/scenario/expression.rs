@@ -9,6 +9,11 @@ use serde::{Deserialize, Serialize};
 use tandem::manifest::types::Manifest;
 use tandem::measure::Span;
 
+use crate::seed::Stream;
+
+/// A scenario does not wait for hours until a lease of a day is renewed.
+const RENEWAL_MAX: Span = Span::from_secs(600);
+
 /// The durations that a manifest gives a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
@@ -20,6 +25,8 @@ pub struct Timing {
     pub alone_after: Span,
     /// `ttl`: the longest of any product.
     pub ttl: Span,
+    /// `renewal`: after how long a lease is renewed, a third of the longest ttl; at most 10 minutes.
+    pub renewal: Span,
 }
 
 impl Timing {
@@ -27,11 +34,13 @@ impl Timing {
     #[must_use]
     pub fn of(manifest: &Manifest) -> Self {
         let own = manifest.seats.iter().filter_map(|seats| seats.ttl);
+        let ttl = own.fold(manifest.leases.ttl, Span::max);
         Self {
             heartbeat: manifest.redundancy.heartbeat,
             failover_after: manifest.redundancy.failover_after,
             alone_after: manifest.redundancy.alone_after(),
-            ttl: own.fold(manifest.leases.ttl, Span::max),
+            ttl,
+            renewal: ttl.part(3).min(RENEWAL_MAX),
         }
     }
 }
@@ -43,6 +52,7 @@ enum Term {
     FailoverAfter(u64),
     AloneAfter(u64),
     Ttl(u64),
+    Renewals(u64),
 }
 
 /// A point in a run, or a length of time: a sum, with `-` for what is taken off.
@@ -60,6 +70,7 @@ impl Time {
                 Term::FailoverAfter(n) => timing.failover_after.times(n),
                 Term::AloneAfter(n) => timing.alone_after.times(n),
                 Term::Ttl(n) => timing.ttl.times(n),
+                Term::Renewals(n) => timing.renewal.times(n),
             };
             if *minus { sum.less(span) } else { sum + span }
         })
@@ -71,8 +82,8 @@ impl Time {
 pub enum TimeError {
     /// A term that is none.
     #[error(
-        "`{0}` is no time: write a duration (`30s`), `failoverAfter`, `aloneAfter`, `ttl` or `heartbeats`, \
-         with a number before it where there are several, and `+` or `-` between"
+        "`{0}` is no time: write a duration (`30s`), `failoverAfter`, `aloneAfter`, `ttl`, `renewals` or \
+         `heartbeats`, with a number before it where there are several, and `+` or `-` between"
     )]
     Term(String),
     /// A limit without its sign.
@@ -99,6 +110,7 @@ fn term(text: &str) -> Result<Term, TimeError> {
         "failoverAfter" => Ok(Term::FailoverAfter(count)),
         "aloneAfter" => Ok(Term::AloneAfter(count)),
         "ttl" => Ok(Term::Ttl(count)),
+        "renewal" | "renewals" => Ok(Term::Renewals(count)),
         _ => Err(wrong()),
     }
 }
@@ -136,6 +148,8 @@ impl fmt::Display for Time {
                 Term::FailoverAfter(n) => (*n, "failoverAfter"),
                 Term::AloneAfter(n) => (*n, "aloneAfter"),
                 Term::Ttl(n) => (*n, "ttl"),
+                Term::Renewals(1) => (1, "renewal"),
+                Term::Renewals(n) => (*n, "renewals"),
             };
             if count == 1 {
                 f.write_str(name)?;
@@ -171,6 +185,18 @@ pub struct SpanRange {
     pub least: Span,
     /// The longest.
     pub most: Span,
+}
+
+impl SpanRange {
+    /// One of them, short times as often as long ones: each doubling of the shortest is as likely as the others.
+    #[must_use]
+    pub fn draw(&self, stream: &mut Stream) -> Span {
+        let (least, most) = (self.least.ms().max(1), self.most.ms());
+        let doublings = u64::from((most / least).max(1).ilog2()) + 1;
+        let base = least.saturating_mul(1 << (stream.draw() % doublings));
+        let drawn = base.saturating_add(stream.draw() % base.max(1));
+        Span::from_ms(drawn.clamp(self.least.ms(), most))
+    }
 }
 
 impl FromStr for SpanRange {
@@ -223,7 +249,7 @@ macro_rules! text_form {
 /// One term of a sum, as a regular expression.
 macro_rules! term_pattern {
     () => {
-        "([0-9]+(ms|s|m|h|d)|([0-9]+ +)?(heartbeats?|failoverAfter|aloneAfter|ttl))"
+        "([0-9]+(ms|s|m|h|d)|([0-9]+ +)?(heartbeats?|failoverAfter|aloneAfter|ttl|renewals?))"
     };
 }
 
@@ -255,6 +281,7 @@ mod tests {
         failover_after: Span::from_secs(3),
         alone_after: Span::from_ms(6180),
         ttl: Span::from_secs(300),
+        renewal: Span::from_secs(100),
     };
 
     #[test]
@@ -280,6 +307,18 @@ mod tests {
         }
         let error = "30s + 2 beats".parse::<Time>().expect_err("it is none").to_string();
         assert!(error.starts_with("`2 beats` is no time"), "{error}");
+    }
+
+    #[test]
+    fn short_times_are_drawn_as_often_as_long_ones() {
+        let range: SpanRange = "10s..640s".parse().expect("a range");
+        let mut stream = Stream::named(1, "x");
+        let drawn: Vec<Span> = (0..1000).map(|_| range.draw(&mut stream)).collect();
+        assert!(drawn.iter().all(|span| (range.least..=range.most).contains(span)));
+        let short = drawn.iter().filter(|span| **span < Span::from_secs(40)).count();
+        assert!((200..400).contains(&short), "{short}");
+        let one: SpanRange = "5s".parse().expect("a range");
+        assert_eq!(one.draw(&mut stream), Span::from_secs(5));
     }
 
     #[test]

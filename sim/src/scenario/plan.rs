@@ -23,8 +23,8 @@ pub struct Plan {
     pub promises: Vec<Promise>,
     /// When everything is mended and the rest must converge.
     pub mended_at: Span,
-    /// How many clients there are.
-    pub clients: u32,
+    /// How many clients there are; absent: more than there are seats.
+    pub clients: Option<u32>,
     /// The products that they want, in turn.
     pub products: Vec<ProductName>,
     /// How long they hold a seat; absent: to the end.
@@ -82,6 +82,9 @@ pub struct Expected {
     /// Who is standby.
     pub standby: Option<String>,
 }
+
+/// How many clients there are where nothing else is said.
+const CLIENTS: u32 = 10;
 
 /// The ends of links that are no servers.
 const PARTIES: [&str; 2] = ["clients", "reconciler"];
@@ -184,7 +187,8 @@ impl Scenario {
             }
             Some(product) => return Err(ScenarioError::Product(product.clone())),
         };
-        let (clients, hold) = (self.clients.count, self.clients.hold);
+        let clients = (!self.clients.crowded).then(|| self.clients.count.unwrap_or(CLIENTS));
+        let hold = self.clients.hold;
         Ok(Plan { actions, expected, gap, promises, mended_at, clients, products, hold })
     }
 }

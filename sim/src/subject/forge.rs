@@ -6,8 +6,8 @@ use ed25519_dalek::SigningKey;
 use serde_json::Value;
 use tandem::bundle::Bundle;
 use tandem::license::{self, Block};
-use tandem::manifest::types::Role;
-use tandem::name::{BundleHash, PublicKey, ServerName, UserName};
+use tandem::manifest::types::{Role, SshPublicKey};
+use tandem::name::{BundleHash, PairName, PublicKey, ServerName, UserName};
 use tandem::statement::MemoryKey;
 
 use super::{LicenseFile, Subject, SubjectError, seeded};
@@ -20,6 +20,10 @@ pub struct Forged {
     pub bytes: Vec<u8>,
     /// Their hash.
     pub hash: BundleHash,
+    /// The pair that it is for.
+    pub pair: PairName,
+    /// Its operators.
+    pub operators: Vec<SshPublicKey>,
     /// What the oracles are told of it.
     pub terms: Terms,
     /// The key it is signed with: the operator's, but where the signature itself is what is wrong.
@@ -61,7 +65,9 @@ impl Subject {
         let mut terms = self.terms();
         terms.bundle = hash.to_string();
         terms.refused_for = Some(forgery.as_str().to_owned());
-        Ok(Forged { bytes, hash, terms, operator })
+        let (pair, operators) =
+            (self.config.pair.clone(), bundle.manifest().trust.operators.clone());
+        Ok(Forged { bytes, hash, pair, operators, terms, operator })
     }
 
     fn name_of(&self, role: Role) -> ServerName {

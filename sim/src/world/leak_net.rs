@@ -1,18 +1,22 @@
 //! Catches what would leak into a run from the machine it runs on: randomness and time of the C library.
 //!
-//! Dependencies ask `getrandom` and `clock_gettime` behind every seam (the standard library's `HashMap` and tokio's
-//! runtime do). Inside a run they get seeded bytes and simulated time; who asks for the real date aborts the process
-//! by name. Outside a run, on other threads, both are the system's own. Linux only: elsewhere nothing is caught.
+//! Dependencies ask `getrandom` and `clock_gettime` behind every seam (the standard library's `HashMap`, tokio's
+//! runtime, and hyper, which looks at the date in every poll and cannot be told not to). Inside a run they get seeded
+//! bytes and simulated time. Outside a run, on other threads, both are the system's own. Linux only: elsewhere
+//! nothing is caught.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::time::Duration;
+
+use tandem::measure::Timestamp;
 
 thread_local! {
     // Const and without destructors, so that they can be asked from anywhere, also while a thread ends.
     static INSIDE: Cell<bool> = const { Cell::new(false) };
     static RANDOM: Cell<u64> = const { Cell::new(0) };
     static ELAPSED_NS: Cell<u64> = const { Cell::new(0) };
+    static START_MS: Cell<i64> = const { Cell::new(0) };
     static CAUGHT: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -20,17 +24,18 @@ thread_local! {
 #[derive(Debug)]
 pub struct Inside(PhantomData<*const ()>);
 
-/// Begins a run on this thread. It should be the first thing that the thread does: the standard library draws the
+/// Begins a run on this thread, at a date. It should be the first thing that the thread does: the standard library draws the
 /// keys of its hash maps once a thread.
 #[must_use]
-pub fn enter(seed: u64) -> Inside {
+pub fn enter(seed: u64, start: Timestamp) -> Inside {
     RANDOM.set(seed);
+    START_MS.set(start.ms());
     ELAPSED_NS.set(0);
     INSIDE.set(true);
     Inside(PhantomData)
 }
 
-/// Moves the monotonic clock of this thread's run.
+/// Moves the clocks of this thread's run.
 pub fn set_elapsed(elapsed: Duration) {
     ELAPSED_NS.set(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX));
 }
@@ -54,10 +59,10 @@ impl Drop for Inside {
     reason = "these are the C library's functions, with their names and their raw pointers"
 )]
 mod overrides {
-    use super::{CAUGHT, ELAPSED_NS, INSIDE, RANDOM};
+    use super::{CAUGHT, ELAPSED_NS, INSIDE, RANDOM, START_MS};
 
     /// A monotonic clock that begins at nothing confuses who subtracts from it.
-    const BOOT_SECS: i64 = 1_000_000;
+    const BOOT_MS: i64 = 1_000_000_000;
 
     #[unsafe(no_mangle)]
     unsafe extern "C" fn getrandom(to: *mut u8, len: usize, flags: u32) -> isize {
@@ -84,24 +89,18 @@ mod overrides {
             let done = unsafe { libc::syscall(libc::SYS_clock_gettime, clock, to) };
             return i32::try_from(done).unwrap_or(-1);
         }
-        if matches!(clock, libc::CLOCK_REALTIME | libc::CLOCK_REALTIME_COARSE) {
-            real_time_was_asked();
-        }
         CAUGHT.set(CAUGHT.get() + 1);
-        let ns = ELAPSED_NS.get();
-        let secs = BOOT_SECS + i64::try_from(ns / 1_000_000_000).unwrap_or(i64::MAX / 2);
-        let nanos = i64::try_from(ns % 1_000_000_000).unwrap_or(0);
+        let origin = match clock {
+            libc::CLOCK_REALTIME | libc::CLOCK_REALTIME_COARSE => START_MS.get(),
+            _ => BOOT_MS,
+        };
+        let elapsed = i64::try_from(ELAPSED_NS.get()).unwrap_or(i64::MAX);
+        let secs = origin.div_euclid(1_000) + elapsed / 1_000_000_000;
+        let nanos = origin.rem_euclid(1_000) * 1_000_000 + elapsed % 1_000_000_000;
+        let (tv_sec, tv_nsec) = (secs + nanos / 1_000_000_000, nanos % 1_000_000_000);
         // SAFETY: the caller owns a `timespec` at `to`, as the C library's contract says.
-        unsafe { to.write(libc::timespec { tv_sec: secs, tv_nsec: nanos }) };
+        unsafe { to.write(libc::timespec { tv_sec, tv_nsec }) };
         0
-    }
-
-    #[expect(clippy::print_stderr, reason = "the last words of an aborting process")]
-    fn real_time_was_asked() -> ! {
-        INSIDE.set(false);
-        let caller = std::backtrace::Backtrace::force_capture();
-        eprintln!("tandem-sim: the real date was asked for inside a simulated run, from\n{caller}");
-        std::process::abort()
     }
 }
 
@@ -113,7 +112,7 @@ mod tests {
 
     fn order(seed: u64) -> Vec<u32> {
         std::thread::spawn(move || {
-            let _inside = enter(seed);
+            let _inside = enter(seed, Timestamp::default());
             let map: HashMap<u32, ()> = (0..50).map(|n| (n, ())).collect();
             assert!(caught() > 0, "the net is not linked in");
             map.into_keys().collect()
@@ -130,21 +129,26 @@ mod tests {
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "this is what is caught")]
-    fn the_monotonic_clock_stands_still_unless_it_is_moved() {
-        let inside = enter(1);
-        let start = std::time::Instant::now();
-        assert_eq!(start.elapsed(), Duration::ZERO);
-        set_elapsed(Duration::from_secs(5));
-        assert_eq!(start.elapsed(), Duration::from_secs(5));
+    fn clocks_stand_still_unless_they_are_moved_and_begin_at_the_runs_date() {
+        use std::time::{Instant, SystemTime, UNIX_EPOCH};
+        let since_epoch = || SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+        let inside = enter(1, Timestamp::from_ms(1_999_500));
+        let start = Instant::now();
+        assert_eq!(
+            (start.elapsed(), since_epoch()),
+            (Duration::ZERO, Duration::from_millis(1_999_500))
+        );
+        set_elapsed(Duration::from_millis(5_700));
+        assert_eq!(start.elapsed(), Duration::from_millis(5_700));
+        assert_eq!(since_epoch(), Duration::from_millis(2_005_200));
         drop(inside);
-        let real = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        assert!(real.is_ok_and(|since| since > Duration::from_secs(1_700_000_000)));
+        assert!(since_epoch() > Duration::from_secs(1_700_000_000));
     }
 
     #[test]
     fn crates_that_draw_from_the_system_get_seeded_bytes() {
         let draw = || {
-            let _inside = enter(9);
+            let _inside = enter(9, Timestamp::default());
             let mut bytes = [0; 32];
             tandem::seam::entropy::Entropy::fill(&tandem::seam::entropy::OsEntropy, &mut bytes);
             bytes

@@ -4,6 +4,8 @@ pub mod clock;
 pub mod disk;
 pub mod entropy;
 pub mod leak_net;
+pub mod links;
 pub mod net;
 pub mod peer_tap;
 pub mod tap;
+pub mod turmoil_world;

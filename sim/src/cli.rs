@@ -1,0 +1,428 @@
+//! The command line: reads the arguments, runs campaigns, prints reports, ends with the exit code that says how it
+//! went: 0 held, 1 violated, 3 did not converge, 4 the simulator itself failed, 64 usage.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tandem::measure::Timestamp;
+
+use crate::history;
+use crate::report::{Campaign, github, human, json, junit, verdict};
+use crate::run::{Run, Verdict, campaign};
+use crate::scenario::{Action, Builtin, Reload, Scenario, builtin};
+use crate::subject::Subject;
+use crate::world::turmoil_world::{self, Setup};
+
+/// The exit code of a mistake in the arguments or in a file that they name.
+const USAGE: u8 = 64;
+/// The exit code of a reader that has gone away, or of a report that could not be written.
+const UNWRITTEN: u8 = 4;
+
+/// Proves on a simulated network that a manifest survives failover, or shows how it does not.
+///
+/// Exit codes: 0 every promise held, 1 one was violated, 3 the pair did not converge, 4 the simulator itself
+/// failed, 64 usage.
+#[derive(Debug, Parser)]
+#[command(name = "tandem-sim", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Runs a scenario, or every scenario in a folder, over many seeds.
+    Run(RunArgs),
+    /// Lists the scenarios that are built in.
+    List {
+        /// How to print it.
+        #[arg(long, value_enum, default_value_t = ListFormat::Human)]
+        format: ListFormat,
+    },
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// A built-in scenario, a scenario file, or a folder of them.
+    #[arg(value_name = "SCENARIO|DIR")]
+    scenario: String,
+    /// The manifest to simulate, instead of the scenario's own or the built-in example.
+    #[arg(long, value_name = "FILE")]
+    manifest: Option<PathBuf>,
+    /// One seed.
+    #[arg(long, value_name = "N", conflicts_with = "seeds")]
+    seed: Option<u64>,
+    /// The seeds from A to B, without B.
+    #[arg(long, value_name = "A..B", value_parser = seeds, default_value = "0..20")]
+    seeds: Seeds,
+    /// How many seeds run at once; as many as there are processors where it is absent.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// How to print the results.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+    /// Writes the results as JUnit XML too.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Writes what was seen in the run of one seed, an event a line.
+    #[arg(long, value_name = "FILE", requires = "seed")]
+    history: Option<PathBuf>,
+    /// The date at which the runs start: RFC 3339, in UTC.
+    #[arg(long, value_name = "DATE")]
+    date: Option<Timestamp>,
+    /// Breaks one line of the product on purpose, to see that it is noticed.
+    #[cfg(feature = "mutants")]
+    #[arg(long, value_name = "NAME", value_parser = mutant)]
+    mutant: Option<tandem::mutant::Mutant>,
+}
+
+/// A range of seeds.
+#[derive(Clone, Debug)]
+struct Seeds(std::ops::Range<u64>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Human,
+    /// One JSON document.
+    Json,
+    /// Workflow commands of a pull request.
+    Github,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ListFormat {
+    /// For people.
+    Human,
+    /// One JSON document.
+    Json,
+}
+
+fn seeds(text: &str) -> Result<Seeds, String> {
+    let wrong = || "seeds are a range like `0..100`, its end left out".to_owned();
+    let (first, end) = text.split_once("..").ok_or_else(wrong)?;
+    let range = first.parse().map_err(|_| wrong())?..end.parse().map_err(|_| wrong())?;
+    if range.is_empty() { Err("there is no seed in this range".into()) } else { Ok(Seeds(range)) }
+}
+
+#[cfg(feature = "mutants")]
+fn mutant(name: &str) -> Result<tandem::mutant::Mutant, String> {
+    tandem::mutant::Mutant::from_name(name).ok_or_else(|| {
+        let all: Vec<_> = tandem::mutant::Mutant::ALL.iter().map(|one| one.name()).collect();
+        format!("there is no such mutant, but {}", all.join(", "))
+    })
+}
+
+/// Why nothing was run.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    /// A scenario that is neither built in nor a file.
+    #[error(
+        "`{0}` is no built-in scenario and no file: `tandem-sim list` names those that are built in"
+    )]
+    NoScenario(String),
+    /// A file cannot be read.
+    #[error("{}: {error}", .file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// A folder without scenarios.
+    #[error("{}: there is no scenario (`*.yaml`) in this folder", .0.display())]
+    Empty(PathBuf),
+    /// A scenario that cannot be run.
+    #[error("{name}: {error}")]
+    Scenario {
+        /// The scenario.
+        name: String,
+        /// Why.
+        error: crate::scenario::ScenarioError,
+    },
+    /// A configuration that cannot be simulated.
+    #[error(transparent)]
+    Subject(#[from] crate::subject::SubjectError),
+}
+
+/// Runs the program with the arguments of this process.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { USAGE } else { 0 };
+            return ExitCode::from(if error.print().is_ok() { code } else { UNWRITTEN });
+        }
+    };
+    let done = match cli.verb {
+        Verb::List { format } => list(format).map(|()| Verdict::Held),
+        Verb::Run(args) => match prepared(&args) {
+            Ok(prepared) => run_all(&args, &prepared),
+            Err(trouble) => {
+                say(&format!("error: {trouble}\n"));
+                return ExitCode::from(USAGE);
+            }
+        },
+    };
+    match done {
+        Ok(verdict) => ExitCode::from(verdict.exit_code()),
+        Err(error) => {
+            say(&format!("error: the results cannot be written: {error}\n"));
+            ExitCode::from(UNWRITTEN)
+        }
+    }
+}
+
+fn print(text: &str) -> io::Result<()> {
+    let mut stream = anstream::stdout().lock();
+    stream.write_all(text.as_bytes())?;
+    stream.flush()
+}
+
+/// Says something beside the results. Standard error may be gone, and then nobody listens.
+fn say(text: &str) {
+    let _ = anstream::stderr().lock().write_all(text.as_bytes());
+}
+
+fn list(format: ListFormat) -> io::Result<()> {
+    let scenarios: Vec<(&str, String)> = Builtin::all()
+        .iter()
+        .map(|builtin| {
+            let about = Scenario::parse(builtin.text).ok().and_then(|scenario| scenario.about);
+            (builtin.name, about.unwrap_or_default())
+        })
+        .collect();
+    if format == ListFormat::Json {
+        let scenarios: Vec<_> = scenarios
+            .iter()
+            .map(|(name, about)| serde_json::json!({"scenario": name, "about": about}))
+            .collect();
+        return print(&pretty(&serde_json::json!({"schema": 1, "scenarios": scenarios})));
+    }
+    let width = scenarios.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let lines = scenarios.iter().map(|(name, about)| format!("{name:width$}  {about}\n"));
+    print(&lines.collect::<String>())
+}
+
+fn pretty(value: &serde_json::Value) -> String {
+    // A value of strings and numbers always has a text.
+    serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
+}
+
+/// A scenario that is ready to run.
+struct Prepared {
+    name: String,
+    setup: Setup,
+}
+
+fn prepared(args: &RunArgs) -> Result<Vec<Prepared>, Trouble> {
+    let path = Path::new(&args.scenario);
+    let read = |file: &Path| {
+        std::fs::read_to_string(file)
+            .map_err(|error| Trouble::Read { file: file.to_owned(), error })
+    };
+    if let Some(builtin) = builtin(&args.scenario) {
+        return Ok(vec![one(args, builtin.name, builtin.text, None)?]);
+    }
+    if path.is_file() {
+        return Ok(vec![one(args, &args.scenario, &read(path)?, Some(path))?]);
+    }
+    if !path.is_dir() {
+        return Err(Trouble::NoScenario(args.scenario.clone()));
+    }
+    let failed = |error| Trouble::Read { file: path.to_owned(), error };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(failed)? {
+        let file = entry.map_err(failed)?.path();
+        if file.extension().is_some_and(|end| end == "yaml" || end == "yml") {
+            files.push(file);
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        return Err(Trouble::Empty(path.to_owned()));
+    }
+    files
+        .iter()
+        .map(|file| one(args, &file.display().to_string(), &read(file)?, Some(file)))
+        .collect()
+}
+
+fn one(args: &RunArgs, name: &str, text: &str, file: Option<&Path>) -> Result<Prepared, Trouble> {
+    let wrong = |error| Trouble::Scenario { name: name.to_owned(), error };
+    let scenario = Scenario::parse(text).map_err(wrong)?;
+    let beside = |path: &String| file.and_then(Path::parent).unwrap_or(Path::new("")).join(path);
+    let date = args.date.or(scenario.date);
+    let subject = match (&args.manifest, &scenario.manifest) {
+        (Some(manifest), _) => Subject::load(manifest, date)?,
+        (None, Some(manifest)) => Subject::load(&beside(manifest), date)?,
+        (None, None) => Subject::example(date)?,
+    };
+    let plan = scenario.plan(&subject.manifest).map_err(wrong)?;
+    let mut reloads = Vec::new();
+    for (_, action) in &plan.actions {
+        match action {
+            Action::Reload(Reload { manifest: Some(manifest), .. }) => {
+                reloads.push(Subject::load(&beside(manifest), Some(subject.start))?);
+            }
+            Action::Reload(Reload { add_user: Some(user), .. }) => {
+                reloads.push(subject.with_user(user.clone())?);
+            }
+            _ => {}
+        }
+    }
+    let keeps_history = args.history.is_some();
+    let setup = Setup { subject, plan, reloads, keeps_history };
+    Ok(Prepared { name: scenario.scenario, setup })
+}
+
+fn run_all(args: &RunArgs, prepared: &[Prepared]) -> io::Result<Verdict> {
+    #[cfg(feature = "mutants")]
+    if let Some(mutant) = args.mutant {
+        tandem::mutant::choose(mutant);
+    }
+    let seeds: Vec<u64> = match args.seed {
+        Some(seed) => vec![seed],
+        None => args.seeds.0.clone().collect(),
+    };
+    let jobs = args.jobs.map_or_else(
+        || std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        usize::from,
+    );
+    let total = seeds.len() * prepared.len();
+    let progress = progress(total as u64);
+    let mut campaigns = Vec::new();
+    for Prepared { name, setup } in prepared {
+        progress.set_message(name.clone());
+        let run = |seed| turmoil_world::run(setup, seed);
+        let runs = campaign(&seeds, jobs, &run, &|_| progress.inc(1));
+        campaigns.push(Campaign {
+            scenario: name.clone(),
+            subject: setup.subject.name.clone(),
+            bundle: setup.subject.bundle.hash().to_string(),
+            promises: setup.plan.promises.clone(),
+            command: command(args, name, prepared.len()),
+            notes: setup.subject.notes(),
+            runs,
+        });
+    }
+    progress.finish_and_clear();
+    if let Some(file) = &args.junit {
+        std::fs::write(file, junit(&campaigns))?;
+    }
+    if let (Some(file), Some(run)) = (&args.history, last(&campaigns)) {
+        std::fs::write(file, history::write(&run.entries)?)?;
+    }
+    match args.format {
+        Format::Human => print(&human(&campaigns))?,
+        Format::Json => print(&pretty(&json(&campaigns)))?,
+        Format::Github => print(&github(&campaigns))?,
+    }
+    Ok(verdict(&campaigns))
+}
+
+fn last(campaigns: &[Campaign]) -> Option<&Run> {
+    campaigns.last().and_then(|campaign| campaign.runs.last())
+}
+
+/// The command that replays a seed of a scenario, but for the seed.
+fn command(args: &RunArgs, scenario: &str, scenarios: usize) -> String {
+    let what = if scenarios == 1 {
+        args.scenario.clone()
+    } else {
+        format!("{}/{scenario}.yaml", args.scenario)
+    };
+    let mut command = format!("tandem-sim run {}", quoted(&what));
+    if let Some(manifest) = &args.manifest {
+        command += &format!(" --manifest {}", quoted(&manifest.display().to_string()));
+    }
+    if let Some(date) = args.date {
+        command += &format!(" --date {date}");
+    }
+    #[cfg(feature = "mutants")]
+    if let Some(mutant) = args.mutant {
+        command += &format!(" --mutant {}", mutant.name());
+    }
+    command
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=@%:,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// Seeds per second while it runs, on a terminal.
+fn progress(total: u64) -> ProgressBar {
+    let target = if io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let style =
+        ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} seeds, {per_sec}, {eta} left");
+    let bar = ProgressBar::with_draw_target(Some(total), target);
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run_args(words: &[&str]) -> Result<RunArgs, clap::Error> {
+        let words = ["tandem-sim", "run"].iter().chain(words);
+        Cli::try_parse_from(words).map(|cli| match cli.verb {
+            Verb::Run(args) => args,
+            Verb::List { .. } => unreachable!("run was given"),
+        })
+    }
+
+    #[test]
+    fn a_range_of_seeds_leaves_its_end_out() {
+        let args = run_args(&["failover", "--seeds", "3..5"]).expect("it is well");
+        assert_eq!(args.seeds.0.collect::<Vec<_>>(), [3, 4]);
+        for words in [
+            ["failover", "--seeds", "5..5"],
+            ["failover", "--seeds", "5"],
+            ["failover", "--jobs", "0"],
+            ["failover", "--date", "tomorrow"],
+            ["failover", "--history", "x"],
+        ] {
+            assert!(run_args(&words).is_err(), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn the_replay_command_says_everything_but_the_seed() {
+        let args = run_args(&["failover", "--manifest", "a b.yaml"]).expect("it is well");
+        assert_eq!(command(&args, "failover", 1), "tandem-sim run failover --manifest 'a b.yaml'");
+        let args = run_args(&["dir"]).expect("it is well");
+        assert_eq!(command(&args, "failover", 2), "tandem-sim run dir/failover.yaml");
+    }
+
+    #[test]
+    fn what_is_no_scenario_is_said_so() {
+        let args = run_args(&["no-such"]).expect("it is well");
+        let trouble = prepared(&args).err().expect("there is none").to_string();
+        assert!(trouble.starts_with("`no-such` is no built-in scenario"), "{trouble}");
+    }
+
+    #[test]
+    fn every_built_in_scenario_runs_on_the_example() {
+        for builtin in Builtin::all() {
+            let args = run_args(&[builtin.name]).expect("it is well");
+            let prepared = prepared(&args).ok().expect(builtin.name);
+            assert_eq!(prepared.len(), 1);
+        }
+    }
+}
