@@ -5,6 +5,7 @@
 mod servers;
 
 mod pair {
+    mod client;
     mod failover;
     mod life;
 }
