@@ -16,6 +16,7 @@ mod cli {
     mod program;
     mod release;
     mod schema;
+    mod serve;
     mod sim;
     mod validate;
     mod vendor;

@@ -48,6 +48,10 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn run(self, cx: &Context) -> Result<Exit, Failure> {
+        if !self.listen.ip().to_canonical().is_loopback() {
+            // Before anything is made on the disk.
+            return Err(Failure::usage(ServeError::NotLoopback(self.listen).to_string()));
+        }
         let trust = keys(&self.trust)?;
         let log = self.event_log.as_deref().map(EventLog::open).transpose()?;
         let shown = quote(&self.data.display().to_string());
@@ -74,13 +78,8 @@ async fn serve(
 ) -> Result<Exit, Failure> {
     let mut signals = Stop::listen()?;
     let name = options.name.clone();
-    let started =
-        Server::start(cx.world.clone(), Arc::new(directory), Arc::new(identity), options).await;
-    let mut running = match started {
-        Ok(running) => running,
-        Err(error @ ServeError::NotLoopback(_)) => return Err(Failure::usage(error.to_string())),
-        Err(error) => return Err(error.into()),
-    };
+    let (disk, identity) = (Arc::new(directory), Arc::new(identity));
+    let mut running = Server::start(cx.world.clone(), disk, identity, options).await?;
     cx.output.line(format_args!(
         "listening on {} as {}",
         running.address(),
