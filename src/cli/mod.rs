@@ -10,6 +10,7 @@ pub mod key_file;
 mod operator;
 pub mod output;
 mod planning;
+mod screen;
 mod servers;
 mod starter;
 mod teller;

@@ -188,17 +188,14 @@ fn drift_of(asked: &Asked, newest: Option<BundleHash>) -> Vec<Drift> {
         )),
         Some(_) => {}
     }
-    match &status.peer {
-        Some(peer) => {
-            if let Some(problem) = &peer.problem {
-                let detail = format!("it does not accept `{}`: {problem}", peer.name);
-                all.push(drift("peer-problem", detail));
-            } else if !peer.paired {
-                let detail = format!("it is not in step with `{}`", peer.name);
-                all.push(drift("not-paired", detail));
-            }
+    if let Some(peer) = &status.peer {
+        if let Some(problem) = &peer.problem {
+            let detail = format!("it does not accept `{}`: {problem}", peer.name);
+            all.push(drift("peer-problem", detail));
+        } else if !peer.paired {
+            let detail = format!("it is not in step with `{}`", peer.name);
+            all.push(drift("not-paired", detail));
         }
-        None => {}
     }
     all
 }

@@ -20,6 +20,7 @@ mod serve;
 mod show;
 mod sim;
 mod status;
+mod up;
 mod validate;
 mod vendor;
 mod watch;
@@ -58,6 +59,8 @@ pub(crate) enum Verb {
     Show(show::Args),
     /// Show which server answers, what runs and what drifts.
     Status(status::Args),
+    /// Run both servers of a manifest on this machine, and follow it.
+    Up(up::Args),
     /// Check manifests and everything they name, with no server asked.
     Validate(validate::Args),
     /// Make a vendor's key and issue license files.
@@ -90,6 +93,7 @@ impl Verb {
             Self::Serve(args) => args.run(cx),
             Self::Show(args) => args.run(cx),
             Self::Status(args) => args.run(cx),
+            Self::Up(args) => args.run(cx),
             Self::Validate(args) => args.run(cx),
             Self::Vendor(args) => args.run(cx),
             Self::Watch(args) => args.run(cx),

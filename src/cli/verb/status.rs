@@ -91,7 +91,8 @@ fn of_servers(cx: &Context, servers: &Servers) -> Result<Standing, Failure> {
     })
 }
 
-fn human(standing: &Standing, operators: &[SshPublicKey]) -> String {
+/// How a pair stands, for people.
+pub(super) fn human(standing: &Standing, operators: &[SshPublicKey]) -> String {
     let mut text = heading(standing);
     if let Some(apply) = &standing.last_apply {
         let source = &apply.source;

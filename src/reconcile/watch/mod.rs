@@ -15,7 +15,7 @@ use files::Folders;
 use settle::{Reading, Settle};
 use steer::{Ending, Standing, Steer, Step, Wanted};
 
-use super::apply::{ApplyError, Order, Signer, apply, large_change_command};
+use super::apply::{Applied, ApplyError, Order, Signer, apply, large_change_command};
 use super::decide::Sight;
 use super::desired::{Beside, Desired};
 use super::event::Event;
@@ -250,10 +250,10 @@ impl Watch<'_> {
         let mut again = self.options.interval;
         let mut end = Some(End::NotInSync);
         let event = match standing {
+            // Broken on disk, nothing is in sync with it.
+            Standing::InSync if self.broken.is_some() => None,
             Standing::InSync => {
-                if self.broken.is_none() {
-                    end = Some(End::InSync);
-                }
+                end = Some(End::InSync);
                 let runs = views.iter().find_map(View::running);
                 runs.and_then(|runs| {
                     let (bundle, generation) = (runs.bundle?, runs.generation);
@@ -302,7 +302,15 @@ impl Watch<'_> {
             Err(_) => Ending::Refused,
         };
         let retry = self.steer.ended(now, wanted, sight, ending);
-        let Err(error) = result else { return Turn { again: AFTER_APPLY, end: None } };
+        let error = match result {
+            Ok(Applied { generation, later, .. }) => {
+                // Said by the apply itself.
+                let bundle = wanted.bundle;
+                self.said = later.is_empty().then_some(Event::InSync { bundle, generation });
+                return Turn { again: AFTER_APPLY, end: None };
+            }
+            Err(error) => error,
+        };
         self.tell_failure(&error, retry);
         let again = retry.unwrap_or(self.options.interval);
         Turn { again, end: Some(End::NotInSync) }
