@@ -13,22 +13,30 @@ pub(crate) fn nearest<'k>(
     if given.len() > LENGTH_MAX {
         return None;
     }
-    known
-        .into_iter()
-        .filter_map(|name| {
-            let letters: Vec<char> = name.chars().flat_map(char::to_lowercase).collect();
-            let distance = distance(&given, &letters);
-            let near = distance <= given.len().max(letters.len()).div_ceil(3);
-            (near && distance < letters.len()).then_some((distance, name))
-        })
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
+    let mut best: Option<(usize, &str)> = None;
+    let mut letters = Vec::new();
+    for name in known {
+        letters.clear();
+        letters.extend(name.chars().flat_map(char::to_lowercase));
+        let near = given.len().max(letters.len()).div_ceil(3) + 1;
+        // Only what is nearer than the nearest so far is of interest.
+        let below = best.map_or(near, |(distance, _)| distance.min(near)).min(letters.len());
+        if let Some(distance) = distance(&given, &letters, below) {
+            best = Some((distance, name));
+        }
+    }
+    best.map(|(_, name)| name)
 }
 
-/// How many letters are inserted, removed, replaced or swapped with their neighbor (optimal string alignment).
-fn distance(a: &[char], b: &[char]) -> usize {
+/// How many letters are inserted, removed, replaced or swapped with their neighbor (optimal string alignment), if that
+/// is less than `below`.
+fn distance(a: &[char], b: &[char], below: usize) -> Option<usize> {
+    if a.len().abs_diff(b.len()) >= below {
+        return None;
+    }
     let mut before_last: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=b.len()).collect();
+    let mut least_of_last = 0;
     let mut previous = None;
     for (i, x) in a.iter().enumerate() {
         let mut row = Vec::with_capacity(last.len());
@@ -43,10 +51,16 @@ fn distance(a: &[char], b: &[char]) -> usize {
             }
             row.push(best);
         }
+        // A later row is at least the least of this one, or one more than the least of the row before (a swap).
+        let least = row.iter().copied().min().unwrap_or_default();
+        if least >= below && least_of_last + 1 >= below {
+            return None;
+        }
+        least_of_last = least;
         before_last = std::mem::replace(&mut last, row);
         previous = Some(x);
     }
-    last.last().copied().unwrap_or_default()
+    last.last().copied().filter(|distance| *distance < below)
 }
 
 #[cfg(test)]
