@@ -130,10 +130,15 @@ pub(crate) fn no_seat(error: CheckoutError, product: &str, user: &str) -> Failur
         CheckoutError::NotEntitled(problem) => Failure::new(problem.to_string())
             .with_context(format!("{user} gets no seat of {product}"))
             .with_exit(Exit::NotEntitled)
-            .with_help(
-                "who gets which seats stands in the manifest: change it in git, or name another \
-                 `--user` or product",
-            ),
+            .with_help(match problem.code {
+                ProblemCode::UnknownProduct => {
+                    "check the product's name: `tandem status --server PORT@HOST` lists those there are"
+                }
+                ProblemCode::Denied => {
+                    "a `deny` entry of the manifest matches: change it in git, or name another `--user`"
+                }
+                _ => "let an entry of `assign` in the manifest match: change it in git, or name another `--user`",
+            }),
         CheckoutError::Refused(problem) => Failure::new(problem.to_string())
             .with_context(format!("the checkout of {product} was refused")),
         CheckoutError::Unserved { waited, reasons } => reasons

@@ -118,7 +118,7 @@ fn a_refusal_says_why_and_what_to_do() {
     insta::assert_snapshot!(run(&dir, &words).failed(77), @r"
     error: `ana` gets no seat of `designer`
       caused by: no assignment of `designer` matches `ana`
-    help: who gets which seats stands in the manifest: change it in git, or name another `--user` or product
+    help: let an entry of `assign` in the manifest match: change it in git, or name another `--user`
     ");
     server.behaves(refuses(404, "unknown-product", "no license offers `designer`"));
     assert_eq!(run(&dir, &words).code, Some(77));
