@@ -104,7 +104,7 @@ seats:
     let ran = dir.tandem("validate tandem.yaml");
     assert_eq!(ran.code, Some(1));
     insta::assert_snapshot!(ran.stdout.lines().filter(|l| l.starts_with("error") || l.starts_with("found")).collect::<Vec<_>>().join("\n"), @r"
-    error E0021 invalid-name: `name` must not contain ' ': letters, digits, `.`, `_` and `-`, beginning with a letter or digit
+    error E0021 invalid-name: `name` `studio west` must not contain ' ': letters, digits, `.`, `_` and `-`, beginning with a letter or digit
     error E0104 same-address: `lic-a` and `lic-b` have the same address, port 4820 of `127.0.0.1`
     error E0103 role-mismatch: designer.primary.alf is encoded for the primary server, but lic-b is the secondary: use the file saved from the secondary's activation
     error E0401 no-operator: there is no operator: nobody could sign the next change
