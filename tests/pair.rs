@@ -8,4 +8,5 @@ mod pair {
     mod client;
     mod failover;
     mod life;
+    mod replace;
 }

@@ -103,7 +103,14 @@ impl Pair {
             at: self.now.wall,
             ttl_longest,
         });
+        let peer_before = self.peer().map(|peer| peer.name.clone());
         self.config = Some(std::sync::Arc::new(commit.config));
+        let peer = self.peer().map(|peer| peer.name.clone());
+        if peer_before.is_some() && peer_before != peer && self.facts.peer_key.is_some() {
+            // The key that was learned is another server's.
+            self.facts.peer_key = None;
+            self.persist(vec![Write::Facts(self.facts.clone())], out);
+        }
         self.recharge();
         if matches!(self.phase, Phase::Unconfigured)
             && let Some(role) = self.role()

@@ -38,6 +38,9 @@ use peer::{PeerProblem, Peering};
 /// How long a graceful stop lets requests finish before what they wait for is refused.
 const FINISH_WITHIN: Span = Span::from_secs(1);
 
+/// How long the last answers may take to leave.
+const FLUSH_WITHIN: Span = Span::from_ms(250);
+
 /// How a server is started.
 pub struct ServerOptions {
     /// Its name, as manifests call it.
@@ -215,6 +218,8 @@ impl Running {
         self.handle.stop().await;
         // A driver that panicked has nothing left to put in order.
         let _panicked = (&mut self.driver).await;
+        // What was refused just now still has to leave.
+        self.http.close(FLUSH_WITHIN).await;
         self.http.abort();
     }
 

@@ -191,7 +191,7 @@ mod tests {
     use crate::name::BundleHash;
     use crate::pair::{Committed, Facts, WriteId};
     use crate::seam::disk::Directory;
-    use crate::statement::SignedStatement;
+    use crate::statement::{ApplyStatement, MemoryKey, SignedStatement, Source};
 
     fn directory() -> (tempfile::TempDir, Directory) {
         let temporary = tempfile::tempdir().expect("a directory");
@@ -244,17 +244,13 @@ mod tests {
         Write::Record(Position { epoch: Epoch(1), seq }, record)
     }
 
-    fn statement(text: &str) -> SignedStatement {
-        SignedStatement { statement: text.as_bytes().to_vec(), signature: "signed".to_owned() }
-    }
-
-    fn committed(generation: u64, statements: &[&str]) -> Write {
+    fn committed(generation: u64, statements: Vec<SignedStatement>) -> Write {
         let bundle: Arc<[u8]> = Arc::from(format!("bundle {generation}").into_bytes());
         Write::Commit(Box::new(Committed {
             generation: Generation(generation),
             hash: BundleHash::of(&bundle),
             bundle,
-            statements: statements.iter().map(|text| statement(text)).collect(),
+            statements,
             at: Timestamp::from_ms(5),
             ttl_longest: Span::from_secs(300),
         }))
@@ -270,7 +266,7 @@ mod tests {
         store
             .write(&[
                 Write::Facts(facts.clone()),
-                committed(1, &["one"]),
+                committed(1, vec![numbered(1, "a")]),
                 granted(1, "a"),
                 granted(2, "b"),
                 ended(3, "a"),
@@ -292,19 +288,40 @@ mod tests {
         assert_eq!((committed.generation, &*committed.bundle), (Generation(1), &b"bundle 1"[..]));
     }
 
+    fn numbered(generation: u64, commit: &str) -> SignedStatement {
+        let base = [("lic-a".parse().expect("a name"), Generation(generation - 1))].into();
+        let source = Source {
+            repository: None,
+            commit: Some(commit.to_owned()),
+            path: "tandem.yaml".to_owned(),
+            dirty: false,
+        };
+        let statement = ApplyStatement::new(
+            "studio-west".parse().expect("a name"),
+            BundleHash::of(b""),
+            base,
+            Vec::new(),
+            Timestamp::from_ms(0),
+            source,
+        );
+        let key = MemoryKey::from_seed([7; 32], "ana");
+        SignedStatement::sign_apply(statement, &key).expect("signed")
+    }
+
     #[test]
-    fn statements_are_kept_in_order_and_once_and_only_the_last_bundle() {
+    fn the_chain_is_kept_in_order_without_what_lost_and_only_the_last_bundle() {
         let (_temporary, directory) = directory();
         let (mut store, _) = Store::open(&directory).expect("a new store");
-        store.write(&[committed(1, &["one"])]).expect("a write");
-        store
-            .write(&[committed(2, &["two"]), committed(3, &["one", "two", "three"])])
-            .expect("a write");
+        let [one, lost, two, three] =
+            [(1, "a"), (2, "b"), (2, "c"), (3, "d")].map(|(number, of)| numbered(number, of));
+        store.write(&[committed(1, vec![one.clone()])]).expect("a write");
+        store.write(&[committed(2, vec![lost])]).expect("a write");
+        store.write(&[committed(3, vec![two.clone(), three.clone()])]).expect("a write");
         drop(store);
         let (_store, durable) = Store::open(&directory).expect("the same store");
         let committed = durable.committed.expect("a bundle");
         assert_eq!(committed.generation, Generation(3));
-        assert_eq!(committed.statements, ["one", "two", "three"].map(statement));
+        assert_eq!(committed.statements, [one, two, three]);
     }
 
     #[test]
@@ -361,7 +378,7 @@ mod tests {
         let (mut store, _) = Store::open(&directory).expect("a new store");
         let many: Vec<_> = (1..40).map(|seq| granted(seq, &format!("lease-{seq}"))).collect();
         store.write(&many).expect("a write");
-        store.write(&[committed(1, &["one"])]).expect("a write");
+        store.write(&[committed(1, vec![numbered(1, "a")])]).expect("a write");
         drop(store);
         let truth = Store::open(&directory).expect("the store").1;
         let path = directory.path().join(DATABASE);

@@ -2,12 +2,9 @@
 //!
 //! Values are JSON of the types that they are, the bundle its canonical bytes. A statement is never removed.
 
-use std::collections::BTreeSet;
-
 use redb::{ReadTransaction, ReadableTable as _, Table, TableDefinition, WriteTransaction};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::{StoreError, damaged, not_written};
 use crate::ledger::{Contents, End, Lease, Position, Record};
@@ -52,7 +49,6 @@ struct LedgerForm {
 #[derive(Debug, Default)]
 pub(super) struct State {
     ledger: LedgerForm,
-    statements: BTreeSet<[u8; 32]>,
     statement_next: u64,
 }
 
@@ -77,8 +73,7 @@ pub(super) fn load(transaction: &ReadTransaction) -> Result<(State, Durable), St
     for entry in table.iter().map_err(damaged)? {
         let (at, bytes) = entry.map_err(damaged)?;
         state.statement_next = at.value().saturating_add(1);
-        state.statements.insert(Sha256::digest(bytes.value()).into());
-        statements.push(parse::<SignedStatement>("a statement", bytes.value())?);
+        follow(&mut statements, parse("a statement", bytes.value())?);
     }
 
     let singles = transaction.open_table(SINGLES).map_err(damaged)?;
@@ -125,6 +120,16 @@ pub(super) fn load(transaction: &ReadTransaction) -> Result<(State, Durable), St
         ledger.nonces.push((nonce.value().to_owned(), Timestamp::from_ms(expires.value())));
     }
     Ok((state, Durable { facts, committed, ledger }))
+}
+
+/// Appends a statement to the chain. One that was committed later takes the place of those of its number and above:
+/// they lost against it, and are kept without being offered to anybody.
+fn follow(chain: &mut Vec<SignedStatement>, statement: SignedStatement) {
+    let generation = |signed: &SignedStatement| signed.read().map(|read| read.generation).ok();
+    if let Some(number) = generation(&statement) {
+        chain.retain(|known| generation(known).is_none_or(|known| known < number));
+    }
+    chain.push(statement);
 }
 
 fn check_format(transaction: &ReadTransaction) -> Result<(), StoreError> {
@@ -215,10 +220,8 @@ impl<'t> Tables<'t> {
         self.singles.insert(BUNDLE, &**bundle).map_err(not_written)?;
         for statement in statements {
             let bytes = json(statement)?;
-            if state.statements.insert(Sha256::digest(&bytes).into()) {
-                self.statements.insert(state.statement_next, &*bytes).map_err(not_written)?;
-                state.statement_next = state.statement_next.saturating_add(1);
-            }
+            self.statements.insert(state.statement_next, &*bytes).map_err(not_written)?;
+            state.statement_next = state.statement_next.saturating_add(1);
         }
         Ok(())
     }

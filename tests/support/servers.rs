@@ -93,6 +93,14 @@ impl TestServer {
         self.data = tempfile::tempdir().expect("a directory");
     }
 
+    /// Loses its disk but for its identity.
+    pub(crate) fn forget_all_but_the_key(&mut self) {
+        let new = tempfile::tempdir().expect("a directory");
+        let key = "identity.key";
+        std::fs::copy(self.data.path().join(key), new.path().join(key)).expect("a copy");
+        self.data = new;
+    }
+
     pub(crate) fn endpoint(&self) -> Endpoint {
         Endpoint::new("127.0.0.1", self.address.port(), None).expect("an endpoint")
     }
