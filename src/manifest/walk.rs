@@ -466,6 +466,12 @@ impl<'t> Walker<'t> {
         let mut list = Vec::with_capacity(entries.len());
         let mut kept: Option<Vec<u32>> = None;
         for (index, &id) in (0_u32..).zip(entries) {
+            if self.full {
+                // Nothing more can be said, so nothing more is read.
+                kept.get_or_insert_with(|| (0..index).collect());
+                self.gaps.broken.insert(self.tree.resolve(value.id));
+                break;
+            }
             match read(self, Value { id, key: None, label }) {
                 Some(entry) => {
                     list.push(entry);
@@ -508,6 +514,10 @@ impl<'t> Walker<'t> {
         };
         let mut fields = known.map(|name| Field { owner: value, name, value: None });
         for pair in pairs.chunks_exact(2) {
+            if self.full {
+                self.gaps.broken.insert(self.tree.resolve(value.id));
+                break;
+            }
             let &[key, id] = pair else { continue };
             let name = match self.tree.view(key) {
                 View::Plain("<<") => {
