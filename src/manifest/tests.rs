@@ -196,3 +196,13 @@ fn without_a_text_findings_have_no_place() {
     assert_eq!(found.len(), 2);
     assert!(found.iter().all(|finding| finding.place.is_none() && finding.file == "bundle"));
 }
+
+#[test]
+fn there_is_an_end_to_anchors_and_to_equal_keys() {
+    let (parsed, found) = parse("a.yaml", format!("[{}]", "&a a,".repeat(100_001)).as_bytes());
+    assert!(parsed.is_none());
+    assert!(found.iter().any(|finding| finding.code.name == "exploding-anchors"));
+    let (_, found) = parse("a.yaml", format!("{{{}}}", "a: 1,".repeat(120_000)).as_bytes());
+    let twice = found.iter().filter(|finding| finding.code.name == "duplicate-key").count();
+    assert!((100_000..100_010).contains(&twice));
+}

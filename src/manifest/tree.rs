@@ -25,6 +25,8 @@ const DEPTH_MAX: usize = 64;
 const EXPANSIONS_MAX: u64 = 100_000;
 /// The most nodes that all aliases together repeat.
 const REPEATED_MAX: u64 = 4_000_000;
+/// The most anchors.
+const ANCHORS_MAX: usize = 100_000;
 /// The most faults that are kept.
 const FAULTS_MAX: usize = 100_000;
 /// Mappings up to this size are searched for duplicate keys pair by pair.
@@ -321,6 +323,12 @@ impl<'t> Builder<'t> {
             if !self.event(event, span) {
                 return false;
             }
+            if self.anchors.len() > ANCHORS_MAX {
+                let help = "write out what is meant; a group names people once for many products";
+                let message = "there are more than 100,000 anchors";
+                self.fault(&exploding_anchors::CODE, bytes(span), message, help);
+                return false;
+            }
         }
         if self.nodes.is_empty() || self.is_nothing() {
             self.fault(
@@ -428,10 +436,15 @@ impl<'t> Builder<'t> {
             offset(self.owned.len() - 1)
         };
         let id = self.push(if tagged { Kind::Broken } else { kind }, at, link);
-        if anchor != 0 {
-            self.anchors.insert(anchor, Anchor { node: id.0, weight: Some(Weight::SCALAR) });
-        }
+        self.anchor(anchor, id, Some(Weight::SCALAR));
         self.add(id, Weight::SCALAR);
+    }
+
+    fn anchor(&mut self, anchor: usize, id: Id, weight: Option<Weight>) {
+        // Zero is no anchor.
+        if anchor != 0 {
+            self.anchors.insert(anchor, Anchor { node: id.0, weight });
+        }
     }
 
     fn open(&mut self, kind: Kind, anchor: usize, tag: Option<&Tag>, span: Span) -> bool {
@@ -442,9 +455,7 @@ impl<'t> Builder<'t> {
             return false;
         }
         let id = self.push(kind, at, 0);
-        if anchor != 0 {
-            self.anchors.insert(anchor, Anchor { node: id.0, weight: None });
-        }
+        self.anchor(anchor, id, None);
         self.frames.push(Frame {
             node: id.0,
             anchor,
@@ -590,6 +601,9 @@ fn duplicates(keys: &[(u32, &str)]) -> Vec<(u32, u32)> {
     let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
     let mut found = Vec::new();
     for (key, text) in keys {
+        if found.len() > FAULTS_MAX {
+            break;
+        }
         match seen.get(text) {
             Some(first) => found.push((*key, *first)),
             None => drop(seen.insert(text, *key)),

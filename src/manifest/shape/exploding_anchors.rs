@@ -1,7 +1,7 @@
 //! Anchors that explode.
 //!
 //! Aliases of aliases grow without bounds (the "billion laughs"). All aliases together may unfold to 100,000 aliases
-//! and to 4,000,000 values, and an anchor must not contain itself.
+//! and to 4,000,000 values, there are at most 100,000 anchors, and an anchor must not contain itself.
 //!
 //! ```yaml
 //! groups: &g
