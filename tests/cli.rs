@@ -5,6 +5,7 @@
 mod support;
 
 mod cli {
+    mod apply;
     mod checkout;
     mod completions;
     mod fence;
@@ -13,11 +14,16 @@ mod cli {
     mod leases;
     mod license;
     mod man;
+    mod plan;
     mod program;
     mod release;
     mod schema;
     mod serve;
+    mod show;
     mod sim;
+    mod status;
+    mod up;
     mod validate;
     mod vendor;
+    mod watch;
 }

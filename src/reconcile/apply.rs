@@ -28,6 +28,9 @@ const COMMIT_WITHIN: Span = Span::from_secs(5);
 /// How often a commit without an answer is repeated: a server that has committed says so again.
 const COMMITS: u32 = 3;
 const BETWEEN_COMMITS: Span = Span::from_ms(300);
+/// How often a server is looked at that may take the bundle from its peer at any moment.
+const LOOKS: u32 = 15;
+const BETWEEN_LOOKS: Span = Span::from_ms(200);
 
 /// A key to sign with that can be used from any thread.
 pub type Signer = dyn Signs + Send + Sync;
@@ -433,11 +436,29 @@ async fn commit(
             Err(why) => missing.push(Refusal { server, why }),
         }
     }
-    // A commit whose answer was lost may have been made.
-    if !committed && !runs_anywhere(http, stages, bundle).await {
-        return Err(ApplyError::Unknown(missing));
+    if missing.is_empty() {
+        return Ok(Vec::new());
     }
-    let later = missing.into_iter().map(|missing| {
+    // A commit whose answer was lost may have been made, and one server may have brought it to the other meanwhile.
+    let mut later = Vec::new();
+    for missing in missing {
+        let target =
+            stages.iter().map(|(target, _)| *target).find(|one| one.name == missing.server);
+        let runs = match target {
+            Some(target) => runs_soon(http, target, bundle).await,
+            None => false,
+        };
+        if runs {
+            tell(Event::Committed { server: missing.server, bundle, generation });
+            committed = true;
+        } else {
+            later.push(missing);
+        }
+    }
+    if !committed {
+        return Err(ApplyError::Unknown(later));
+    }
+    let later = later.into_iter().map(|missing| {
         let reason = missing.why.to_string();
         tell(Event::Later { server: missing.server.clone(), reason: reason.clone() });
         (missing.server, reason)
@@ -463,11 +484,17 @@ async fn commit_one(http: &Http, target: &Target, request: &CommitRequest) -> Re
     Err(last)
 }
 
-async fn runs_anywhere(http: &Http, stages: &[(&Target, StageAnswer)], bundle: BundleHash) -> bool {
-    for (target, _) in stages {
-        let status = observe::status(http, &target.endpoint).await;
-        if status.is_ok_and(|status| status.bundle == Some(bundle)) {
-            return true;
+/// Whether a server runs the bundle, now or within a moment.
+async fn runs_soon(http: &Http, target: &Target, bundle: BundleHash) -> bool {
+    for attempt in 0..LOOKS {
+        if attempt > 0 {
+            http.world().clock.sleep(BETWEEN_LOOKS).await;
+        }
+        match observe::status(http, &target.endpoint).await {
+            Ok(status) if status.bundle == Some(bundle) => return true,
+            Ok(_) => {}
+            // It is gone: there is nothing to wait for.
+            Err(_) => return false,
         }
     }
     false

@@ -2,6 +2,7 @@
 //! from run to run.
 
 pub(crate) mod answers;
+pub(crate) mod duo;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -169,7 +169,10 @@ impl Watch<'_> {
                 self.is_refused = standing == Standing::Refused;
                 self.rest(&standing, &views)
             }
-            Step::Recheck(again) => Turn { again, end: None },
+            Step::Recheck { after: again, servers } => {
+                self.tell_new(Event::Drifted { servers, repair: true });
+                Turn { again, end: None }
+            }
             Step::Apply { degraded } => self.apply(&views, &sight, &wanted, degraded).await,
         }
     }

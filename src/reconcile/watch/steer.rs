@@ -64,8 +64,13 @@ pub enum Standing {
 pub enum Step {
     /// Nothing, until a file changes or it is time to look again.
     Rest(Standing),
-    /// Look again soon: what was seen may mend itself.
-    Recheck(Span),
+    /// Look again soon: servers run something else than what was applied, which may mend itself.
+    Recheck {
+        /// After how long.
+        after: Span,
+        /// Those that run something else.
+        servers: Vec<ServerName>,
+    },
     /// Apply what is wanted.
     Apply {
         /// To the servers that answer, although one does not.
@@ -135,7 +140,7 @@ impl Steer {
             }
             if self.drift.as_ref() != Some(sight) {
                 self.drift = Some(sight.clone());
-                return Step::Recheck(RECHECK);
+                return Step::Recheck { after: RECHECK, servers: other };
             }
         }
         match &self.tried {
@@ -257,9 +262,12 @@ mod tests {
     fn drift_is_repaired_once_it_did_not_mend_itself() {
         let mut steer = Steer::new(Repair::Config);
         step(&mut steer, 1, [Some((3, 1)), Some((3, 1))]);
-        let drifted = [Some((4, 2)), Some((3, 1))];
-        assert_eq!(step(&mut steer, 1, drifted), Step::Recheck(RECHECK));
-        assert_eq!(step(&mut steer, 1, [Some((4, 2)), Some((4, 2))]), Step::Recheck(RECHECK));
+        let recheck = |servers: &[&str]| {
+            let servers = servers.iter().map(|one| name(one)).collect();
+            Step::Recheck { after: RECHECK, servers }
+        };
+        assert_eq!(step(&mut steer, 1, [Some((4, 2)), Some((3, 1))]), recheck(&["lic-a"]));
+        assert_eq!(step(&mut steer, 1, [Some((4, 2)), Some((4, 2))]), recheck(&["lic-a", "lic-b"]));
         assert_eq!(
             step(&mut steer, 1, [Some((4, 2)), Some((4, 2))]),
             Step::Apply { degraded: false }
