@@ -144,7 +144,8 @@ fn stored(
     })
 }
 
-fn plan(
+/// The plan of a bundle.
+pub(crate) fn plan(
     cx: &Context,
     desired: &Desired,
     bundle: &Bundle,

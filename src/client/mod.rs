@@ -9,7 +9,7 @@ mod http;
 pub mod operator_key;
 mod order;
 #[cfg(test)]
-mod scripted;
+pub(crate) mod scripted;
 mod seat;
 mod serving;
 mod wire;

@@ -4,6 +4,7 @@
 
 use serde::Serialize;
 
+use super::apply::large_change_command;
 use super::desired::Judged;
 use super::observe::{Unseen, View};
 use crate::api::{LastApply, Status};
@@ -57,8 +58,8 @@ pub struct ServerStanding {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Drift {
-    /// What kind: `unreachable`, `unconfigured`, `another-bundle`, `not-paired`, `peer-problem`, `broken`
-    /// or `not-applied`.
+    /// What kind: `unreachable`, `unconfigured`, `another-bundle`, `not-paired`, `peer-problem`, `broken`,
+    /// `held` or `not-applied`.
     pub kind: &'static str,
     /// The server it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,6 +86,11 @@ pub struct OnDisk {
     pub bundle: Option<BundleHash>,
     /// Whether that is what runs.
     pub runs: bool,
+    /// What applying it would change, in one line, where an operator's key let that be seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
+    /// Whether that is more than the running manifest's `safety` limits allow.
+    pub exceeds: bool,
 }
 
 impl OnDisk {
@@ -98,6 +104,8 @@ impl OnDisk {
             first_error: judged.first_error(),
             bundle: judged.bundle.as_ref().map(crate::bundle::Bundle::hash),
             runs: false,
+            change: None,
+            exceeds: false,
         }
     }
 }
@@ -215,5 +223,15 @@ fn drift_of_disk(
         return drift("broken", format!("`{}` on disk {what}: {first}", on_disk.file));
     }
     (is_anybody_there && on_disk.bundle != newest).then_some(())?;
-    drift("not-applied", format!("`{}` on disk is not what runs", on_disk.file))
+    let mut detail = format!("`{}` on disk is not what runs", on_disk.file);
+    if let Some(change) = &on_disk.change {
+        detail.push_str(&format!(" ({change})"));
+    }
+    if on_disk.exceeds {
+        let command = large_change_command(&on_disk.file);
+        detail
+            .push_str(&format!("; that is more than `safety` allows: `{command}` if it is meant"));
+        return drift("held", detail);
+    }
+    drift("not-applied", detail)
 }

@@ -52,6 +52,10 @@ fn a_large_change_is_held_until_a_person_lets_it_through() {
     let held = watch.event("held");
     assert_eq!(held["command"], "tandem apply --allow-large-change tandem.yaml");
     assert_eq!(duo.generations(), [1, 1]);
+    let status = duo.tandem("status tandem.yaml").done();
+    assert!(status.contains("held: `tandem.yaml` on disk is not what runs"), "{status}");
+    assert!(status.contains("20 users removed"), "{status}");
+    assert!(status.contains("tandem apply --allow-large-change tandem.yaml"), "{status}");
     duo.tandem("apply tandem.yaml --yes --allow-large-change").done();
     assert_eq!(watch.event("in-sync")["generation"], 2);
 }

@@ -1,21 +1,23 @@
 //! `tandem status`: which server answers, what runs, what is on disk, and whether anything drifts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::api::{ProductStatus, State, Status};
+use crate::bundle::Bundle;
 use crate::cli::Context;
 use crate::cli::error::{Exit, Failure};
-use crate::cli::operator::who;
+use crate::cli::operator::{Key, who};
 use crate::cli::output::{Style, escape, paint, quote};
+use crate::cli::planning;
 use crate::cli::servers::Servers;
 use crate::cli::verb::Format;
 use crate::client::Http;
 use crate::manifest::types::SshPublicKey;
 use crate::reconcile::desired::{Beside, Desired};
 use crate::reconcile::event::short;
-use crate::reconcile::observe;
+use crate::reconcile::observe::{self, View};
 use crate::reconcile::standing::{Asked, OnDisk, Standing};
 
 /// Arguments of `tandem status`.
@@ -27,6 +29,8 @@ pub(crate) struct Args {
     manifest: Option<PathBuf>,
     #[command(flatten)]
     servers: Servers,
+    #[command(flatten)]
+    key: Key,
     /// How to print it.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -35,7 +39,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self, cx: &Context) -> Result<Exit, Failure> {
         let (standing, operators) = match &self.manifest {
-            Some(path) => of_manifest(cx, path.clone())?,
+            Some(path) => of_manifest(cx, path, &self.key)?,
             None => (of_servers(cx, &self.servers)?, Vec::new()),
         };
         match self.format {
@@ -46,32 +50,49 @@ impl Args {
     }
 }
 
-fn of_manifest(cx: &Context, path: PathBuf) -> Result<(Standing, Vec<SshPublicKey>), Failure> {
-    let desired = Desired::read(&path);
+fn of_manifest(
+    cx: &Context,
+    path: &Path,
+    key: &Key,
+) -> Result<(Standing, Vec<SshPublicKey>), Failure> {
+    let desired = Desired::read(path);
     // What runs is not known without an operator's key; an ended license is then judged by its date alone.
     let beside = Beside { now: cx.world.clock.now().wall, running: None, signer: None };
     let judged = desired.judge(&beside)?;
-    let on_disk = OnDisk::new(desired.file(), &judged);
-    let pair = desired.manifest().map(|manifest| (manifest, observe::pair(manifest)));
-    let asked = match &pair {
-        Some((_, Ok(pair))) => {
-            let http = Http::new(cx.world.clone());
-            cx.block_on(async { observe::both(&http, pair).await })?.map(Asked::from).into()
-        }
+    let mut on_disk = OnDisk::new(desired.file(), &judged);
+    let Some((manifest, Ok(pair))) =
+        desired.manifest().map(|manifest| (manifest, observe::pair(manifest)))
+    else {
         // What is on disk does not even say where the servers are.
-        _ => Vec::new(),
-    };
-    if asked.is_empty() {
         let why = judged.first_error().unwrap_or_default();
         return Err(Failure::new(why)
             .with_context(format!("{} does not say where the servers are", quote(desired.file())))
             .with_help(
                 "ask them by their addresses: `tandem status --server PORT@HOST,PORT@HOST`",
             ));
-    }
-    let name = desired.manifest().map(|manifest| manifest.metadata.name.clone());
-    let operators = desired.manifest().map(|manifest| manifest.trust.operators.clone());
-    Ok((Standing::new(name, asked, Some(on_disk)), operators.unwrap_or_default()))
+    };
+    let operators = manifest.trust.operators.clone();
+    let key = key.find_if_any(cx, &operators)?;
+    let http = Http::new(cx.world.clone());
+    let views = cx.block_on(async {
+        let views = observe::both(&http, &pair).await;
+        if let (Some(bundle), Some(key)) = (&judged.bundle, &key)
+            && views.iter().any(|view| is_other(view, bundle))
+        {
+            let observed = observe::observed(&http, &views, Some(key), Some(bundle)).await;
+            let plan = planning::plan(cx, &desired, bundle, &observed, false)?;
+            on_disk.change = Some(plan.summary());
+            on_disk.exceeds = !plan.exceeds.is_empty();
+        }
+        Ok::<_, Failure>(views)
+    })??;
+    let asked = views.map(Asked::from).into();
+    Ok((Standing::new(Some(manifest.metadata.name.clone()), asked, Some(on_disk)), operators))
+}
+
+/// Whether a server answered and runs another bundle than this.
+fn is_other(view: &View, bundle: &Bundle) -> bool {
+    view.running().is_some_and(|running| running.bundle.is_some_and(|runs| runs != bundle.hash()))
 }
 
 fn of_servers(cx: &Context, servers: &Servers) -> Result<Standing, Failure> {

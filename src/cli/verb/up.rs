@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::api::{LeaseEntry, State};
 use crate::cli::Context;
 use crate::cli::diagnostics;
 use crate::cli::error::{Exit, Explain as _, Failure};
@@ -17,7 +18,7 @@ use crate::cli::teller::{Lines, Teller, sentence};
 use crate::cli::verb::status;
 use crate::client::Http;
 use crate::client::operator_key::{HeldKey, Search, find};
-use crate::manifest::types::{Manifest, Server as Described};
+use crate::manifest::types::{Manifest, Server as Described, SshPublicKey};
 use crate::measure::Span;
 use crate::reconcile::desired::{Beside, Desired};
 use crate::reconcile::event::Event;
@@ -34,6 +35,8 @@ use crate::statement::Signs as _;
 const LOOK_EVERY: Span = Span::from_ms(500);
 /// How many events stay on the screen.
 const EVENTS_SHOWN: usize = 6;
+/// How many leases are on the screen.
+const LEASES_SHOWN: usize = 6;
 
 /// Arguments of `tandem up`.
 #[derive(Debug, clap::Args)]
@@ -90,6 +93,7 @@ impl Args {
         let http = Http::new(cx.world.clone());
         let options = Options {
             manifest: self.manifest.clone(),
+            flags: format!("--key {} ", state_of(&self.manifest).join("operator").display()),
             repair: Repair::Config,
             interval: Span::from_secs(2),
             once: false,
@@ -108,7 +112,7 @@ impl Args {
         tokio::select! {
             biased;
             _ = watch(&http, key, &options, stopped, &mut tell) => {}
-            failure = look(cx, &http, pair, &board) => return Err(failure),
+            failure = look(cx, &http, pair, key, &board) => return Err(failure),
         }
         board.end()?;
         Ok(told)
@@ -160,20 +164,27 @@ impl Board {
 }
 
 /// Looks at both servers again and again: draws them, or tells what has changed.
-async fn look(cx: &Context, http: &Http, pair: &[Target; 2], board: &Board) -> Failure {
+async fn look(
+    cx: &Context,
+    http: &Http,
+    pair: &[Target; 2],
+    key: &HeldKey,
+    board: &Board,
+) -> Failure {
     let mut screen = Screen::new(cx.output);
     let mut before: [Option<Event>; 2] = [None, None];
     loop {
         let views = observe::both(http, pair).await;
         match board.events() {
             Some(events) => {
-                if let Err(failure) = screen.draw(&drawing(views, &events)) {
+                let leases = leases(http, &views, key).await;
+                if let Err(failure) = screen.draw(&drawing(views, key, &leases, &events)) {
                     return failure;
                 }
             }
             None => {
                 for (view, before) in views.iter().zip(&mut before) {
-                    let now = state_of(view);
+                    let now = standing_of(view);
                     if now.is_some() && now != *before {
                         now.clone().into_iter().for_each(|event| board.tell(event));
                         *before = now;
@@ -185,12 +196,40 @@ async fn look(cx: &Context, http: &Http, pair: &[Target; 2], board: &Board) -> F
     }
 }
 
-fn drawing(views: [View; 2], events: &str) -> String {
+fn drawing(views: [View; 2], key: &HeldKey, leases: &str, events: &str) -> String {
     let standing = Standing::new(None, views.map(Asked::from).into(), None);
-    format!("{}\n{events}\nCtrl-C stops both servers\n", status::human(&standing, &[]))
+    let operators = [SshPublicKey(key.public().to_string())];
+    let standing = status::human(&standing, &operators);
+    format!("{standing}\n{leases}{events}\nCtrl-C stops both servers\n")
 }
 
-fn state_of(view: &View) -> Option<Event> {
+/// Who holds seats, as the server that serves knows it: the newest first.
+async fn leases(http: &Http, views: &[View; 2], key: &HeldKey) -> String {
+    let serves =
+        |view: &&View| view.status.as_ref().is_ok_and(|status| status.state == State::Active);
+    let Some(view) = views.iter().find(serves) else { return String::new() };
+    let Ok(mut leases) = observe::leases(http, &view.target, key).await else {
+        return String::new();
+    };
+    leases.sort_by_key(|lease| std::cmp::Reverse(lease.granted_at));
+    let line = |lease: &LeaseEntry| {
+        let user = lease.user.as_ref().map_or("-", |user| user.as_str());
+        let host = lease.host.as_ref().map_or("-", |host| host.as_str());
+        let (user, host) = (quote(user).clone(), quote(host).clone());
+        let (seats, product) = (lease.seats, quote(lease.product.as_str()).clone());
+        format!("lease: {user} on {host} holds {seats} of {product} until {}\n", lease.expires_at)
+    };
+    let mut text: String = leases.iter().take(LEASES_SHOWN).map(line).collect();
+    if let Some(more) = leases.len().checked_sub(LEASES_SHOWN).filter(|more| *more > 0) {
+        text.push_str(&format!("and {more} more leases\n"));
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
+fn standing_of(view: &View) -> Option<Event> {
     let status = view.status.as_ref().ok()?;
     Some(Event::State {
         server: status.name.clone(),
@@ -232,9 +271,14 @@ fn valid(cx: &Context, path: &Path) -> Result<Manifest, Failure> {
     }
 }
 
+/// Where the state is.
+fn state_of(manifest: &Path) -> PathBuf {
+    manifest.parent().unwrap_or(Path::new("")).join(".tandem")
+}
+
 /// The directory of the state, made where it is missing, with a file that tells git to ignore it.
 fn prepare(manifest: &Path) -> Result<PathBuf, Failure> {
-    let state = manifest.parent().unwrap_or(Path::new("")).join(".tandem");
+    let state = state_of(manifest);
     let shown = quote(&state.display().to_string()).clone();
     let ignore = state.join(".gitignore");
     std::fs::create_dir_all(&state)

@@ -58,6 +58,7 @@ impl Args {
         let key = self.key.find(cx, &operators.unwrap_or_default())?;
         let options = Options {
             manifest: self.manifest,
+            flags: String::new(),
             repair: match self.repair {
                 RepairArg::Never => Repair::Never,
                 RepairArg::Config => Repair::Config,

@@ -39,6 +39,8 @@ const AFTER_APPLY: Span = Span::from_ms(200);
 pub struct Options {
     /// The manifest.
     pub manifest: PathBuf,
+    /// What a person who applies by hand has to say besides the manifest: the key, where it is not their own.
+    pub flags: String,
     /// What to do about drift.
     pub repair: Repair,
     /// How often files and servers are looked at when nothing happens.
@@ -326,7 +328,7 @@ impl Watch<'_> {
     }
 
     fn tell_failure(&mut self, error: &ApplyError, retry: Option<Span>) {
-        let manifest = self.options.manifest.display().to_string();
+        let manifest = format!("{}{}", self.options.flags, self.options.manifest.display());
         let event = match error.large_change() {
             Some(reason) => Event::Held { reason, command: large_change_command(&manifest) },
             None => {
