@@ -195,13 +195,17 @@ fn ready(port: u16) -> bool {
 struct HttpClient {
     stream: BufReader<TcpStream>,
     client: usize,
+    /// Counts connections: a use is never used again.
+    round: u64,
 }
 
 impl HttpClient {
     fn connect(port: u16, client: usize) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
         stream.set_nodelay(true).expect("a TCP stream");
-        Self { stream: BufReader::new(stream), client }
+        static ROUNDS: AtomicU64 = AtomicU64::new(0);
+        let round = ROUNDS.fetch_add(1, Ordering::Relaxed);
+        Self { stream: BufReader::new(stream), client, round }
     }
 
     fn send(
@@ -246,9 +250,9 @@ impl HttpClient {
 impl Cycle for HttpClient {
     fn cycle(&mut self, number: u64) {
         let client = self.client;
+        let round = self.round;
         let body = format!(
-            r#"{{"product":"designer","user":"user-{client}","host":"host","use":"{client}-{number}-{}"}}"#,
-            std::process::id()
+            r#"{{"product":"designer","user":"user-{client}","host":"host","use":"{round}-{client}-{number}"}}"#
         );
         let (status, answer) = self.send("POST", "/v1/leases", None, Some(&body));
         assert_eq!(status, 201, "{}", String::from_utf8_lossy(&answer));
