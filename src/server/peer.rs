@@ -28,7 +28,7 @@ pub(super) const PROTOCOL: &str = "tandem-peer/1";
 const OUTGOING_MAX: usize = 4096;
 /// How much is put into one write.
 const WRITE_MAX: usize = 256 * 1024;
-/// How long one write may take.
+/// How long one write may take, beside a second for each megabyte.
 const WRITE_WITHIN: Span = Span::from_secs(10);
 /// How long connecting and the handshake may take together.
 const SHAKEN_WITHIN: Span = Span::from_secs(3);
@@ -154,16 +154,18 @@ async fn write(
                 next = frames.try_recv().ok();
             }
         }
+        let size = u64::try_from(buffer.len()).unwrap_or(u64::MAX);
         let sending = async {
             appended?;
             stream.write_all(&buffer).await?;
             stream.flush().await?;
             Ok::<_, WireError>(())
         };
-        let why = match tokio::time::timeout(WRITE_WITHIN.to_std(), sending).await {
+        let within = WRITE_WITHIN + Span::from_ms(size / 1000);
+        let why = match tokio::time::timeout(within.to_std(), sending).await {
             Ok(Ok(())) => continue,
             Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("the peer read nothing for {WRITE_WITHIN}"),
+            Err(_) => format!("the peer read nothing for {within}"),
         };
         // A driver that is gone needs no word.
         let _gone = events.send(LinkEvent::Down(id, why)).await;

@@ -12,6 +12,8 @@ use crate::pair::{Pair, Standing, State};
 /// The pair as it was when it last changed in any of this.
 #[derive(Clone, Debug)]
 pub(super) struct View {
+    /// Whether there is a pair to ask: not while a server starts again from its disk.
+    pub(super) is_open: bool,
     /// What the server is and does.
     pub(super) standing: Standing,
     /// Whether it does what it is for.
@@ -32,6 +34,7 @@ impl View {
     /// A server that has not read its disk yet, or not again.
     pub(super) fn recovering() -> Self {
         Self {
+            is_open: false,
             standing: Standing { role: None, state: State::Recovering },
             is_ready: false,
             is_connected: false,
@@ -47,6 +50,7 @@ impl View {
         let peer = pair.peer().cloned();
         let key = peer_key(pair, peer.as_ref());
         Self {
+            is_open: true,
             standing: pair.standing(),
             is_ready: pair.is_ready(),
             is_connected,
@@ -64,7 +68,8 @@ impl View {
             (None, None) => true,
             _ => false,
         };
-        same_config
+        self.is_open
+            && same_config
             && self.standing == pair.standing()
             && self.is_ready == pair.is_ready()
             && self.is_connected == is_connected

@@ -92,3 +92,16 @@ async fn another_key_at_the_peers_address_is_refused_until_the_manifest_pins_it(
     pair.b.until("converged", |status| status["generation"] == 2).await;
     pair.until_ready().await;
 }
+
+#[tokio::test]
+async fn a_server_whose_disk_fails_starts_again_from_it_and_loses_nothing() {
+    let pair = TestPair::ready().await;
+    let lease = pair.a.checkout("bo", "use-1").await;
+    pair.a.fail_a_sync();
+    let failed = pair.a.checkout("ana", "use-2").await;
+    assert_eq!(failed.code(), (503, "recovering"), "{failed:?}");
+    pair.until_ready().await;
+    pair.a.until("active again", |status| status["state"] == "active").await;
+    assert_eq!(pair.a.renew(&lease).await.status, 200);
+    assert_eq!(pair.a.checkout("ana", "use-2").await.status / 100, 2);
+}

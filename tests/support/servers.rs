@@ -1,8 +1,10 @@
 //! Servers in this process, and a pair of them with an operator who can apply bundles to it.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -17,7 +19,7 @@ use tandem::manifest::types::{Manifest, Role};
 use tandem::measure::{Generation, Seats, Span, Timestamp};
 use tandem::name::PublicKey;
 use tandem::seam::World;
-use tandem::seam::disk::Directory;
+use tandem::seam::disk::{Directory, Disk, Medium};
 use tandem::server::{Running, Server, ServerOptions, load_identity};
 use tandem::statement::{
     ApplyStatement, MemoryKey, OperatorStatement, Order, Request, SignedStatement, Signs as _,
@@ -32,6 +34,7 @@ pub(crate) struct TestServer {
     pub(crate) name: &'static str,
     pub(crate) address: SocketAddr,
     data: tempfile::TempDir,
+    fault: Fault,
     running: Option<Running>,
     http: Http,
 }
@@ -64,9 +67,10 @@ impl TestServer {
     pub(crate) async fn start(name: &'static str) -> Self {
         let data = tempfile::tempdir().expect("a directory");
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let running = run(name, data.path(), any).await;
+        let fault = Fault::default();
+        let running = run(name, data.path(), any, &fault).await;
         let address = running.address();
-        Self { name, address, data, running: Some(running), http: Http::new(World::real()) }
+        Self { name, address, data, fault, running: Some(running), http: Http::new(World::real()) }
     }
 
     pub(crate) fn running(&self) -> &Running {
@@ -85,7 +89,12 @@ impl TestServer {
 
     /// Starts it again, where it was.
     pub(crate) async fn restart(&mut self) {
-        self.running = Some(run(self.name, self.data.path(), self.address).await);
+        self.running = Some(run(self.name, self.data.path(), self.address, &self.fault).await);
+    }
+
+    /// Lets the next sync of its disk fail.
+    pub(crate) fn fail_a_sync(&self) {
+        self.fault.0.store(true, Ordering::SeqCst);
     }
 
     /// Loses its disk.
@@ -195,7 +204,62 @@ impl TestServer {
     }
 }
 
-async fn run(name: &str, data: &std::path::Path, listen: SocketAddr) -> Running {
+/// Whether the next sync fails.
+#[derive(Clone, Debug, Default)]
+struct Fault(Arc<AtomicBool>);
+
+/// A directory whose syncs can fail.
+#[derive(Debug)]
+struct FaultyDisk(Directory, Fault);
+
+#[derive(Debug)]
+struct FaultyFile(Arc<dyn Medium>, Fault);
+
+impl Disk for FaultyDisk {
+    fn open(&self, name: &str) -> io::Result<Option<Arc<dyn Medium>>> {
+        let file = self.0.open(name)?;
+        Ok(file.map(|file| Arc::new(FaultyFile(file, self.1.clone())) as Arc<dyn Medium>))
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn Medium>> {
+        Ok(Arc::new(FaultyFile(self.0.create(name)?, self.1.clone())))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+}
+
+impl Medium for FaultyFile {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, bytes)
+    }
+
+    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write(offset, bytes)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        if self.1.0.swap(false, Ordering::SeqCst) {
+            return Err(io::Error::other("the disk failed"));
+        }
+        self.0.sync()
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        self.0.try_lock()
+    }
+}
+
+async fn run(name: &str, data: &std::path::Path, listen: SocketAddr, fault: &Fault) -> Running {
     let world = World::real();
     let disk = Directory::open(data).expect("a directory");
     // A server that was just killed may still be letting go of its disk and its port.
@@ -204,7 +268,7 @@ async fn run(name: &str, data: &std::path::Path, listen: SocketAddr) -> Running 
         let identity = load_identity(&disk, &*world.entropy).expect("an identity");
         let mut options = ServerOptions::new(name.parse().expect("a name"), listen);
         options.trust = vec![operator().public().clone()];
-        let disk = Arc::new(disk.clone());
+        let disk = Arc::new(FaultyDisk(disk.clone(), fault.clone()));
         match Server::start(world.clone(), disk, Arc::new(identity), options).await {
             Ok(running) => return running,
             Err(error) => last = Some(error),

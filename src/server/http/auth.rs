@@ -89,7 +89,7 @@ impl App {
         let untrusted = |detail| Problem::new(ProblemCode::UntrustedOperator, detail);
         let signed =
             verify_request(header, &request, now).map_err(|error| untrusted(error.to_string()))?;
-        let keyring = keyring(&self.parts.handle.view(), &self.parts.trust);
+        let keyring = keyring(&*self.view()?, &self.parts.trust);
         let Some(operator) = keyring.find(&signed.key) else {
             let fingerprint = signed.key.fingerprint();
             return Err(untrusted(format!("{fingerprint} is not an operator's key here")));
@@ -116,7 +116,7 @@ impl App {
             scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
         });
         let text = text.ok_or_else(|| unauthenticated("`Authorization` is not `Bearer TOKEN`"))?;
-        let view = self.parts.handle.view();
+        let view = self.view()?;
         let own = self.parts.identity.public();
         let keys = [Some((self.kid.as_str(), &own))]
             .into_iter()

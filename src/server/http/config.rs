@@ -24,7 +24,7 @@ pub(super) async fn bundle(
     request: axum::extract::Request,
 ) -> Result<Response, Problem> {
     let caller = app.caller(request.method(), request.uri(), request.headers(), b"")?;
-    let view = app.parts.handle.view();
+    let view = app.view()?;
     let Some(config) = &view.config else { return Err(Refusal::Unconfigured.into()) };
     if caller.is_operator() {
         return Ok(body::raw(StatusCode::OK, config.bundle.bytes().to_vec()));
@@ -84,7 +84,7 @@ pub(super) async fn operator(
     let bytes = body::json_bytes(&parts.headers, body, 512 * 1024).await?;
     let OperatorRequest { statement, signature } = body::parse(&bytes)?;
     let statement = STANDARD.decode(statement).map_err(|_| invalid("`statement` is not base64"))?;
-    let view = app.parts.handle.view();
+    let view = app.view()?;
     let Some(config) = &view.config else { return Err(Refusal::Unconfigured.into()) };
     let signed = SignedStatement { statement, signature };
     let keyring = keyring(&view, &app.parts.trust);

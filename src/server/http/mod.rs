@@ -30,10 +30,12 @@ pub(super) use accept::{Serving, serve};
 use super::driver::Handle;
 use super::handshake::hex;
 use super::peer::{Peering, is_loopback};
+use super::view::View;
 use crate::api::token::thumbprint;
 use crate::api::{EventBody, Problem, ProblemCode};
 use crate::measure::Timestamp;
 use crate::name::{LeaseId, ServerName};
+use crate::pair::Refusal;
 use crate::seam::World;
 use crate::seam::entropy::Identity;
 use crate::statement::OperatorKey;
@@ -108,6 +110,15 @@ impl App {
             })
             .with_state(Arc::clone(&app));
         (app, router)
+    }
+
+    /// The pair as it was when it last changed.
+    ///
+    /// # Errors
+    /// The server starts again from its disk: what runs is not known.
+    fn view(&self) -> Result<Arc<View>, Problem> {
+        let view = self.parts.handle.view();
+        if view.is_open { Ok(view) } else { Err(Refusal::Recovering.into()) }
     }
 
     fn wall(&self) -> Timestamp {

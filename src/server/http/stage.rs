@@ -127,7 +127,7 @@ pub(super) async fn stage(
     let statement = STANDARD.decode(statement).map_err(|_| invalid("`statement` is not base64"))?;
     let signed = SignedStatement { statement, signature };
 
-    let view = app.parts.handle.view();
+    let view = app.view()?;
     let accepted = app.judge_statement(&signed, &view).await?;
     let bundle = STANDARD.decode(bundle).map_err(|_| invalid("`bundle` is not base64"))?;
     let bundle = decode(&bundle)?;
