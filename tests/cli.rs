@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "a test says what must hold")]
 
+#[expect(dead_code, reason = "shared with other tests")]
 mod support;
 
 mod cli {

@@ -77,17 +77,16 @@ impl Drop for Process {
 pub(crate) struct Duo {
     pub(crate) dir: Dir,
     servers: [Option<Process>; 2],
+    names: [&'static str; 2],
     ports: [u16; 2],
 }
-
-const NAMES: [&str; 2] = ["lic-a", "lic-b"];
 
 impl Duo {
     /// Both servers run and are not configured yet.
     pub(crate) fn new() -> Self {
         let dir = Dir::new();
         dir.tandem("init .").done();
-        let mut duo = Self { dir, servers: [None, None], ports: [0, 0] };
+        let mut duo = Self { dir, servers: [None, None], names: ["lic-a", "lic-b"], ports: [0, 0] };
         for index in [0, 1] {
             duo.start(index);
         }
@@ -107,7 +106,7 @@ impl Duo {
 
     /// Starts a server, where it was before if it ran before.
     pub(crate) fn start(&mut self, index: usize) {
-        let (name, port) = (NAMES[index], self.ports[index]);
+        let (name, port) = (self.names[index], self.ports[index]);
         let words = format!(
             "serve --name {name} --data data/{name} --listen 127.0.0.1:{port} --trust keys/operator.pub"
         );
@@ -121,6 +120,13 @@ impl Duo {
     /// Kills a server without warning.
     pub(crate) fn kill(&mut self, index: usize) {
         self.servers[index] = None;
+    }
+
+    /// Kills a server and puts an empty one of another name in its place.
+    pub(crate) fn replace(&mut self, index: usize, name: &'static str) {
+        self.kill(index);
+        self.names[index] = name;
+        self.start(index);
     }
 
     /// `tandem` with these words and the operator's key.
