@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tandem::measure::Timestamp;
+use tandem::mutant::Mutant;
 
 use crate::history;
 use crate::report::{Campaign, github, human, json, junit, verdict};
@@ -16,6 +17,8 @@ use crate::scenario::{Action, Builtin, Reload, Scenario, builtin};
 use crate::subject::Subject;
 use crate::world::turmoil_world::{self, Setup};
 
+/// Whether this program was built with lines that are wrong on purpose.
+const HAS_MUTANTS: bool = cfg!(feature = "mutants");
 /// The exit code of a mistake in the arguments or in a file that they name.
 const USAGE: u8 = 64;
 /// The exit code of a reader that has gone away, or of a report that could not be written.
@@ -74,9 +77,8 @@ struct RunArgs {
     #[arg(long, value_name = "DATE")]
     date: Option<Timestamp>,
     /// Breaks one line of the product on purpose, to see that it is noticed.
-    #[cfg(feature = "mutants")]
-    #[arg(long, value_name = "NAME", value_parser = mutant)]
-    mutant: Option<tandem::mutant::Mutant>,
+    #[arg(long, value_name = "NAME", value_parser = mutant, hide = !HAS_MUTANTS)]
+    mutant: Option<Mutant>,
 }
 
 /// A range of seeds.
@@ -108,10 +110,14 @@ fn seeds(text: &str) -> Result<Seeds, String> {
     if range.is_empty() { Err("there is no seed in this range".into()) } else { Ok(Seeds(range)) }
 }
 
-#[cfg(feature = "mutants")]
-fn mutant(name: &str) -> Result<tandem::mutant::Mutant, String> {
-    tandem::mutant::Mutant::from_name(name).ok_or_else(|| {
-        let all: Vec<_> = tandem::mutant::Mutant::ALL.iter().map(|one| one.name()).collect();
+fn mutant(name: &str) -> Result<Mutant, String> {
+    if !HAS_MUTANTS {
+        return Err(
+            "this program was built without mutants: build it with `--features mutants`".into()
+        );
+    }
+    Mutant::from_name(name).ok_or_else(|| {
+        let all: Vec<_> = Mutant::ALL.iter().map(|one| one.name()).collect();
         format!("there is no such mutant, but {}", all.join(", "))
     })
 }
@@ -160,7 +166,7 @@ pub fn run() -> ExitCode {
     };
     let done = match cli.verb {
         Verb::List { format } => list(format).map(|()| Verdict::Held),
-        Verb::Run(args) => match prepared(&args) {
+        Verb::Run(args) => match prepared(&args).and_then(|ready| mutated(&args, ready)) {
             Ok(prepared) => run_all(&args, &prepared),
             Err(trouble) => {
                 say(&format!("error: {trouble}\n"));
@@ -280,11 +286,21 @@ fn one(args: &RunArgs, name: &str, text: &str, file: Option<&Path>) -> Result<Pr
     Ok(Prepared { name: scenario.scenario, setup })
 }
 
-fn run_all(args: &RunArgs, prepared: &[Prepared]) -> io::Result<Verdict> {
-    #[cfg(feature = "mutants")]
-    if let Some(mutant) = args.mutant {
-        tandem::mutant::choose(mutant);
+/// Chooses the mutant. Its own vendor then signs the licenses: one that changes what a signature is about would
+/// take no license of before.
+fn mutated(args: &RunArgs, mut prepared: Vec<Prepared>) -> Result<Vec<Prepared>, Trouble> {
+    let Some(mutant) = args.mutant else { return Ok(prepared) };
+    tandem::mutant::choose(mutant);
+    for Prepared { setup, .. } in &mut prepared {
+        setup.subject = setup.subject.reissued()?;
+        for reload in &mut setup.reloads {
+            *reload = reload.reissued()?;
+        }
     }
+    Ok(prepared)
+}
+
+fn run_all(args: &RunArgs, prepared: &[Prepared]) -> io::Result<Verdict> {
     let seeds: Vec<u64> = match args.seed {
         Some(seed) => vec![seed],
         None => args.seeds.0.clone().collect(),
@@ -343,7 +359,6 @@ fn command(args: &RunArgs, scenario: &str, scenarios: usize) -> String {
     if let Some(date) = args.date {
         command += &format!(" --date {date}");
     }
-    #[cfg(feature = "mutants")]
     if let Some(mutant) = args.mutant {
         command += &format!(" --mutant {}", mutant.name());
     }

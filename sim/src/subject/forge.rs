@@ -70,6 +70,32 @@ impl Subject {
         Ok(Forged { bytes, hash, pair, operators, terms, operator })
     }
 
+    /// The same with its licenses signed anew, by a vendor of the simulation.
+    ///
+    /// # Errors
+    /// There is no bundle of it.
+    pub fn reissued(&self) -> Result<Self, SubjectError> {
+        let vendor = SigningKey::from_bytes(&seeded(0, "the simulation's vendor"));
+        let mut manifest = self.manifest.clone();
+        manifest.trust.vendors = vec![PublicKey(vendor.verifying_key().to_bytes())];
+        let products = self.config.products.values();
+        let licenses: Vec<_> =
+            products.flat_map(|product| product.licenses.iter().flatten()).collect();
+        let reissue = |payload: &[u8], role: Role| {
+            let id = serde_json::from_slice::<Value>(payload).ok();
+            let id = id.as_ref().and_then(|value| value.get("id")).and_then(Value::as_str);
+            let found =
+                licenses.iter().find(|one| one.role == role && Some(one.id.as_str()) == id)?;
+            let mut license = (*found).clone();
+            license.vendor = PublicKey(vendor.verifying_key().to_bytes());
+            Some(license::sign(&license, &vendor).armor())
+        };
+        let files = self.map_blocks(|block| {
+            reissue(block.payload(), block.label_role()).unwrap_or_else(|| block.armor())
+        });
+        Self::new(&self.name, manifest, files, Some(self.start))
+    }
+
     fn name_of(&self, role: Role) -> ServerName {
         self.config.server_of(role).name.clone()
     }
@@ -147,6 +173,14 @@ fn signed_by(stranger: &SigningKey, block: &Block) -> String {
 mod tests {
     use super::*;
     use tandem::bundle::Config;
+
+    #[test]
+    fn a_reissued_configuration_gives_the_same_seats() {
+        let subject = Subject::example(None).expect("it is well");
+        let reissued = subject.reissued().expect("it is well");
+        assert_ne!(reissued.bundle.hash(), subject.bundle.hash());
+        assert_eq!(reissued.terms().servers, subject.terms().servers);
+    }
 
     #[test]
     fn what_is_written_by_hand_is_canonical() {

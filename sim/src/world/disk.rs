@@ -107,13 +107,20 @@ impl File {
         }
     }
 
+    /// Drops what was not synced.
+    fn forget(&mut self) {
+        self.seen = self.kept.clone();
+        self.dirty.clear();
+        self.cut_to = None;
+        self.last_write = None;
+    }
+
     /// Drops what was not synced, but for what `choices` lets survive.
     fn lose(&mut self, choices: &mut Choices) {
         let resized = self.kept.len() != self.seen.len() || self.cut_to.is_some();
         if resized && choices.choose("length-survives", 2) == 1 {
             self.keep_len();
         }
-        self.cut_to = None;
         // The write in progress may stop in the middle of a sector.
         let torn = self.last_write.map(|(start, end)| {
             let sectors = start / SECTOR..end.div_ceil(SECTOR);
@@ -130,8 +137,7 @@ impl File {
             };
             self.keep(sector, usize::try_from(count).unwrap_or(SECTOR));
         }
-        self.seen = self.kept.clone();
-        self.last_write = None;
+        self.forget();
     }
 }
 
@@ -244,7 +250,8 @@ impl SimDisk {
         *state = State { era: state.era + 1, operations: state.operations, ..State::default() };
     }
 
-    /// The next `n` syncs fail, and what they should have written is lost: the running system still sees it.
+    /// The next `n` syncs fail, and the system drops the pages: what they should have written is lost, and read back
+    /// as it was before.
     pub fn fail_syncs(&self, n: u64) {
         self.state().failing_syncs = n;
     }
@@ -423,8 +430,7 @@ impl Medium for Handle {
         let lies = state.lies;
         let Some(file) = state.files.get_mut(self.file) else { return Err(no_power()) };
         if fails {
-            file.dirty.clear();
-            file.last_write = None;
+            file.forget();
             return Err(io::Error::from_raw_os_error(EIO));
         }
         if !lies {
@@ -548,7 +554,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_sync_loses_what_the_system_still_shows() {
+    fn a_failed_sync_loses_what_it_should_have_written() {
         let disk = SimDisk::new();
         let file = made(&disk);
         file.write(0, b"old").expect("power");
@@ -556,8 +562,8 @@ mod tests {
         file.write(0, b"new").expect("power");
         disk.fail_syncs(1);
         assert!(file.sync().is_err());
-        assert_eq!(contents(&disk), b"new");
-        file.sync().expect("the next one says it is well");
+        assert_eq!(contents(&disk), b"old");
+        file.sync().expect("the next one says that all is well");
         cycle(&disk, 1);
         assert_eq!(contents(&disk), b"old");
     }

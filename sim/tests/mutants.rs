@@ -1,0 +1,30 @@
+//! The harness sees what it is for: each mutant is caught by the oracle of the promise that it breaks.
+
+#![expect(clippy::expect_used, reason = "a test says what it expects")]
+
+use std::process::Command;
+
+/// Runs a scenario with a mutant; gives the oracles that saw it.
+fn caught(mutant: &str, scenario: &str, seeds: &str) -> Vec<String> {
+    let output = Command::new(env!("CARGO_BIN_EXE_tandem-sim"))
+        .args(["run", scenario, "--mutant", mutant, "--seeds", seeds, "--format", "json"])
+        .output()
+        .expect("the program runs");
+    let text = String::from_utf8(output.stdout).expect("JSON is UTF-8");
+    let report: serde_json::Value = serde_json::from_str(&text).expect("one JSON document");
+    let failed = report["failed"].as_array().expect("a list");
+    failed.iter().map(|one| one["oracle"].as_str().expect("a word").to_owned()).collect()
+}
+
+macro_rules! mutants {
+    ($($test:ident: $mutant:literal in $scenario:literal, $seeds:literal => $oracle:literal;)*) => {
+        $(#[test] fn $test() {
+            let caught = caught($mutant, $scenario, $seeds);
+            assert!(caught.iter().any(|oracle| oracle == $oracle), "{caught:?}");
+        })*
+    };
+}
+
+mutants! {
+    a_role_outside_the_signature: "role-not-in-signature" in "role-encoding", "0..1" => "role-encoding";
+}

@@ -1,0 +1,58 @@
+//! Every scenario that is built in holds on the example, for a few seeds.
+
+#![expect(clippy::expect_used, reason = "a test says what it expects")]
+
+use tandem_sim::report::{Campaign, human};
+use tandem_sim::run::{Verdict, campaign};
+use tandem_sim::scenario::{Builtin, Scenario, builtin};
+use tandem_sim::subject::Subject;
+use tandem_sim::world::turmoil_world::{Setup, run};
+
+fn holds(name: &str) {
+    let Builtin { text, .. } = builtin(name).expect("it is built in");
+    let scenario = Scenario::parse(text).expect("it reads");
+    let subject = Subject::example(None).expect("the example is well");
+    let plan = scenario.plan(&subject.manifest).expect("it fits");
+    let user = "tandem-sim-new".parse().expect("a name");
+    let reloads = vec![subject.with_user(user).expect("it is well")];
+    let promises = plan.promises.clone();
+    let setup = Setup { subject, plan, reloads, keeps_history: false };
+    let runs = campaign(&[0, 1], 2, &|seed| run(&setup, seed), &|_| {});
+    let campaign = Campaign {
+        scenario: name.into(),
+        subject: setup.subject.name.clone(),
+        bundle: setup.subject.bundle.hash().to_string(),
+        promises,
+        command: format!("tandem-sim run {name}"),
+        notes: Vec::new(),
+        runs,
+    };
+    assert!(campaign.verdict() == Verdict::Held, "{}", human(&[campaign]));
+}
+
+macro_rules! scenarios {
+    ($($test:ident = $name:literal),* $(,)?) => {
+        $(#[test] fn $test() { holds($name); })*
+
+        #[test]
+        fn none_is_forgotten() {
+            let tested = [$($name),*];
+            assert!(Builtin::all().iter().map(|one| one.name).eq(tested));
+        }
+    };
+}
+
+scenarios![
+    cut_one_way = "cut-one-way",
+    failback = "failback",
+    failing_disk = "failing-disk",
+    failover = "failover",
+    flapping_primary = "flapping-primary",
+    graceful_stop = "graceful-stop",
+    lost_disk = "lost-disk",
+    reload_during_failover = "reload-during-failover",
+    role_encoding = "role-encoding",
+    split = "split",
+    stale_takeover = "stale-takeover",
+    total_outage = "total-outage",
+];
