@@ -65,7 +65,7 @@ pub enum Event {
     },
     /// Something was broken, or mended.
     Fault(Fault),
-    /// What a server's disk held at the end of the run.
+    /// What a server's disk would have held if the power had gone off then.
     OnDisk {
         /// Whose disk.
         server: String,

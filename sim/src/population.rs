@@ -3,6 +3,7 @@
 //! A pure function of the configuration: it reads assignments as a person would, and leaves out whom it may not be
 //! (users that sign with a key of their own, and whoever is denied).
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use tandem::bundle::Config;
@@ -56,66 +57,84 @@ pub fn crowd(config: &Config, products: &[ProductName], start: Timestamp) -> Vec
     products.iter().flat_map(each).take(CROWD_MAX as usize).collect()
 }
 
-/// A person for each product that is wanted; none where the manifest entitles nobody to it.
+/// A person for each product that is wanted; none where the manifest entitles nobody to it. A login comes once for a
+/// product, as long as there is somebody else.
 #[must_use]
 pub fn people(manifest: &Manifest, config: &Config, wanted: &[ProductName]) -> Vec<Person> {
-    let people = (0..).zip(wanted).map(|(n, product)| person(manifest, config, product, n));
-    people.flatten().collect()
+    let mut people: Vec<Person> = Vec::new();
+    for (n, product) in (0..).zip(wanted) {
+        let known: BTreeSet<UserName> = people
+            .iter()
+            .filter(|one| one.product == *product)
+            .map(|one| one.user.clone())
+            .collect();
+        people.extend(person(manifest, config, product, n, &known));
+    }
+    people
 }
 
-/// The n-th person, for the assignments of a product in turn.
-fn person(manifest: &Manifest, config: &Config, product: &ProductName, n: u32) -> Option<Person> {
+/// The n-th person: of the assignments of a product, in turn, the first of whom somebody may be simulated.
+fn person(
+    manifest: &Manifest,
+    config: &Config,
+    product: &ProductName,
+    n: u32,
+    known: &BTreeSet<UserName>,
+) -> Option<Person> {
     let seats = manifest.seats.iter().find(|seats| seats.product == *product)?;
     let policy = &config.products.get(product)?.policy;
     let turns = seats.assign.len();
-    // The first assignment whose turn it is and of whom somebody may be simulated.
-    (0..turns).find_map(|offset| {
-        let assignment = seats.assign.get((n as usize + offset) % turns)?;
-        let person = of(manifest, config, &assignment.who, product, n)?;
-        let (user, host, address) = (&person.user, &person.host, person.address);
-        let who = Requester { user, host, address };
-        let entitled = !policy.is_denied(&who) && policy.matching(&who).next().is_some();
-        entitled.then_some(person)
-    })
+    let mut found: Vec<Person> = (0..turns)
+        .filter_map(|offset| seats.assign.get((n as usize + offset) % turns))
+        .flat_map(|assignment| of(manifest, config, &assignment.who, product, n))
+        .filter(|person| {
+            let (user, host, address) = (&person.user, &person.host, person.address);
+            let who = Requester { user, host, address };
+            let keyed = manifest.users.iter().any(|one| one.name == *user && one.key.is_some());
+            !keyed && !policy.is_denied(&who) && policy.matching(&who).next().is_some()
+        })
+        .collect();
+    let place = found.iter().position(|person| !known.contains(&person.user)).unwrap_or(0);
+    (place < found.len()).then(|| found.swap_remove(place))
 }
 
+/// Whom an entry of `assign` may be about: one for each member of a group.
 fn of(
     manifest: &Manifest,
     config: &Config,
     who: &Who,
     product: &ProductName,
     n: u32,
-) -> Option<Person> {
-    let mut person = Person {
-        product: product.clone(),
-        user: UserName::new(&format!("sim-{n}")).ok()?,
-        host: HostName::new(&format!("sim-ws-{n}")).ok()?,
-        address: address(config, n),
+) -> Vec<Person> {
+    let anybody = || {
+        Some(Person {
+            product: product.clone(),
+            user: UserName::new(&format!("sim-{n}")).ok()?,
+            host: HostName::new(&format!("sim-ws-{n}")).ok()?,
+            address: address(config, n),
+        })
     };
-    let member = match who {
-        Who::Group(group) => {
-            let group = manifest.groups.iter().find(|one| one.name == *group)?;
-            Some(group.members.get(n as usize % group.members.len().max(1))?)
-        }
-        _ => None,
+    let user =
+        |text: &str| Some(Person { user: UserName::new(&filled(text, n)).ok()?, ..anybody()? });
+    let host =
+        |text: &str| Some(Person { host: HostName::new(&filled(text, n)).ok()?, ..anybody()? });
+    let within = |range: &AddressRange| Some(Person { address: inside(range, n)?, ..anybody()? });
+    let member = |member: &Member| match member {
+        Member::User(name) => user(name.as_str()),
+        Member::Host(pattern) => host(pattern.as_str()),
+        Member::Address(range) => within(range),
     };
-    match (who, member) {
-        (_, Some(Member::User(user))) => person.user = user.clone(),
-        (_, Some(Member::Host(host))) => {
-            person.host = HostName::new(&filled(host.as_str(), n)).ok()?
+    match who {
+        Who::User(pattern) => user(pattern.as_str()).into_iter().collect(),
+        Who::Host(pattern) => host(pattern.as_str()).into_iter().collect(),
+        Who::Address(range) => within(range).into_iter().collect(),
+        Who::Everyone => anybody().into_iter().collect(),
+        Who::Group(name) => {
+            let members =
+                manifest.groups.iter().find(|one| one.name == *name).map(|one| &one.members);
+            members.into_iter().flatten().filter_map(member).collect()
         }
-        (_, Some(Member::Address(range))) => person.address = inside(range, n)?,
-        (Who::User(user), None) => person.user = UserName::new(&filled(user.as_str(), n)).ok()?,
-        (Who::Host(host), None) => person.host = HostName::new(&filled(host.as_str(), n)).ok()?,
-        (Who::Address(range), None) => person.address = inside(range, n)?,
-        _ => {}
     }
-    let keyed =
-        |user: &&tandem::manifest::types::User| user.name == person.user && user.key.is_some();
-    if manifest.users.iter().any(|user| keyed(&user)) {
-        return None;
-    }
-    Some(person)
 }
 
 /// A text that a pattern matches, another one for each `n` where the pattern leaves room.

@@ -71,7 +71,7 @@ pub struct Clients {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Step {
-    /// When, since the run began.
+    /// When, since the run began; up to a heartbeat later, as the seed decides.
     pub at: Time,
     /// A server loses power: what it has not synced may be lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,7 +95,10 @@ pub struct Step {
     /// From whom, to whom: what the first sends the second is lost; the other direction works.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut_one_way: Option<[String; 2]>,
-    /// Ends a cut between two.
+    /// A slow link: what two send each other takes half a heartbeat. No cut: it all arrives, in order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow: Option<[String; 2]>,
+    /// Ends a cut between two, and makes a slow link fast again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repair: Option<[String; 2]>,
     /// A pulled cable: what two send each other waits.
@@ -300,6 +303,7 @@ impl Step {
             self.restart_empty.is_some(),
             self.cut.is_some(),
             self.cut_one_way.is_some(),
+            self.slow.is_some(),
             self.repair.is_some(),
             self.hold.is_some(),
             self.release.is_some(),

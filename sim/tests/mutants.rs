@@ -27,4 +27,9 @@ macro_rules! mutants {
 
 mutants! {
     a_role_outside_the_signature: "role-not-in-signature" in "role-encoding", "0..1" => "role-encoding";
+    a_secondary_that_ignores_heartbeats: "secondary-ignores-heartbeats" in "failover", "0..1" => "one-voice";
+    an_answer_before_the_sync: "ack-before-sync" in "failing-disk", "0..8" => "durability";
+    an_answer_before_the_peer: "ack-before-peer" in "slow-link", "0..4" => "capacity";
+    a_stale_server_without_grace: "no-grace" in "stale-takeover", "0..1" => "capacity";
+    a_catch_up_that_overwrites: "catch-up-overwrites" in "failback", "0..4" => "durability";
 }

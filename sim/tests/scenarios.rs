@@ -52,7 +52,9 @@ scenarios![
     lost_disk = "lost-disk",
     reload_during_failover = "reload-during-failover",
     role_encoding = "role-encoding",
+    slow_link = "slow-link",
     split = "split",
     stale_takeover = "stale-takeover",
     total_outage = "total-outage",
+    unlearned_secondary = "unlearned-secondary",
 ];

@@ -31,9 +31,7 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
     for entry in view.entries {
         let Event::OnDisk { server, leases, .. } = &entry.event else { continue };
         for holding in view.holdings.values() {
-            // A lease that ends about now may be gone already; one with time left may not.
-            let lives = holding.is_live(entry.at) && holding.released.is_none();
-            if lives
+            if holding.is_live(entry.at)
                 && !leases.iter().any(|id| id == holding.id)
                 && must_know(view, server, holding, entry.at)
             {

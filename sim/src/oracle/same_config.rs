@@ -1,6 +1,6 @@
 //! `same-config`: a server never goes back to an older generation; both end at one bundle.
 //!
-//! It sees which commits were acknowledged and what the disks held at the end. It does not claim anything of a
+//! It sees which commits were acknowledged and what the disks held. It does not claim anything of a
 //! server whose disk was swapped for an empty one after it acknowledged, and, of the end, of a server that was down
 //! or cut off from its peer then.
 
@@ -27,6 +27,7 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
         })
         .collect();
     commits.sort_unstable();
+    let acknowledged = commits.clone();
     for (at, asked, server, generation) in commits {
         if let Some((before, when)) = latest.get(server)
             && generation < *before
@@ -40,24 +41,26 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
             *entry = (generation, at);
         }
     }
-    let mut ends: Vec<(&str, Option<&str>)> = Vec::new();
+    let mut ends: BTreeMap<&str, Option<&str>> = BTreeMap::new();
     for entry in view.entries {
         let Event::OnDisk { server, generation, bundle, .. } = &entry.event else { continue };
-        if let Some((acknowledged, when)) = latest.get(server.as_str())
-            && generation < acknowledged
-            && !view.was_emptied(server, *when, entry.at)
-        {
-            broken(
-                entry.at,
-                format!(
-                    "`{server}` ended at generation {generation} and had acknowledged {acknowledged}"
-                ),
-            );
+        let before = acknowledged
+            .iter()
+            .filter(|(at, _, of, _)| of == server && *at <= entry.at)
+            .filter(|(at, _, _, _)| !view.was_emptied(server, *at, entry.at))
+            .map(|(_, _, _, generation)| *generation)
+            .max();
+        if let Some(before) = before.filter(|before| generation < before) {
+            let what =
+                format!("`{server}` holds generation {generation} and had acknowledged {before}");
+            broken(entry.at, what);
         }
-        if view.is_up(server, entry.at) && !is_cut_off(view, server) {
-            ends.push((server, bundle.as_deref()));
+        // Of several looks at a disk the last one is its end.
+        if entry.at == view.end && view.is_up(server, entry.at) && !is_cut_off(view, server) {
+            ends.insert(server, bundle.as_deref());
         }
     }
+    let ends: Vec<_> = ends.into_iter().collect();
     if let [(a, one), (b, other)] = ends.as_slice()
         && one != other
     {
@@ -115,9 +118,18 @@ mod tests {
         story.bundle_on_disk(2_000, "lic-b", "sha256:one", 1);
         story.check(
             PROMISE,
-            "2000ms `lic-b` ended at generation 1 and had acknowledged 2; \
+            "2000ms `lic-b` holds generation 1 and had acknowledged 2; \
              2000ms `lic-a` ended at sha256:two and `lic-b` at sha256:one",
         );
+    }
+
+    #[test]
+    fn a_disk_is_held_against_what_was_acknowledged_before() {
+        let mut story = Story::started();
+        story.bundle_on_disk(500, "lic-a", "sha256:one", 1);
+        story.commit(1_000, "lic-a", "sha256:two", 2);
+        story.commit(1_000, "lic-b", "sha256:two", 2);
+        story.check(PROMISE, "");
     }
 
     #[test]

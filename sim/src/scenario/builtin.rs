@@ -29,9 +29,11 @@ builtins![
     "lost-disk",
     "reload-during-failover",
     "role-encoding",
+    "slow-link",
     "split",
     "stale-takeover",
     "total-outage",
+    "unlearned-secondary",
 ];
 
 impl Builtin {

@@ -51,7 +51,9 @@ pub enum Action {
     Cut(String, String),
     /// What the first sends the second is lost.
     CutOneWay(String, String),
-    /// Ends a cut.
+    /// What the two send each other takes long.
+    Slow(String, String),
+    /// Ends a cut, or makes a link fast again.
     Repair(String, String),
     /// What the two send each other waits.
     Hold(String, String),
@@ -127,6 +129,7 @@ fn action(manifest: &Manifest, step: &Step) -> Result<Option<Action>, ScenarioEr
         step.restart_empty.as_ref().map(|word| server(manifest, word).map(empty)).transpose()?,
         two(&step.cut, Action::Cut)?,
         two(&step.cut_one_way, Action::CutOneWay)?,
+        two(&step.slow, Action::Slow)?,
         two(&step.repair, Action::Repair)?,
         two(&step.hold, Action::Hold)?,
         two(&step.release, Action::Release)?,

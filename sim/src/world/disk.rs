@@ -24,7 +24,7 @@ const EIO: i32 = 5;
 #[derive(Clone, Debug, Default)]
 pub struct SimDisk(Arc<Mutex<State>>);
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct State {
     files: Vec<File>,
     /// The directory as the running system sees it.
@@ -51,7 +51,7 @@ enum Change {
 }
 
 /// A file, as seen and as kept.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct File {
     seen: Vec<u8>,
     kept: Vec<u8>,
@@ -242,6 +242,14 @@ impl SimDisk {
     /// The process that used the disk is gone; what it wrote stays in the system's cache. Its handles are dead.
     pub fn detach(&self) {
         self.state().era += 1;
+    }
+
+    /// Another disk with the same content, as seen and as kept, and in good order.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let state =
+            State { failing_syncs: 0, capacity: None, off_at: None, ..self.state().clone() };
+        Self(Arc::new(Mutex::new(state)))
     }
 
     /// Puts an empty disk in its place.

@@ -2,7 +2,7 @@
 //! one seed.
 //!
 //! It carries out a scenario's plan, mends everything at its end, waits until the pair has come to rest, and reads
-//! the disks. What the run proves is judged elsewhere.
+//! the disks before each step, at each expectation and at the end. What the run proves is judged elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -80,6 +80,10 @@ struct Stage<'a> {
     /// Machines whose process does not run.
     down: BTreeSet<String>,
     links: Links,
+    /// Links that were made slow.
+    slow: BTreeSet<(String, String)>,
+    /// The longest that a message takes on any other.
+    latency: Span,
     common: Common,
     tasks: mpsc::UnboundedSender<Task>,
     reloads: std::slice::Iter<'a, Subject>,
@@ -140,6 +144,8 @@ impl<'a> Stage<'a> {
             machines,
             down: BTreeSet::new(),
             links: Links::default(),
+            slow: BTreeSet::new(),
+            latency,
             common,
             tasks,
             reloads: setup.reloads.iter(),
@@ -149,10 +155,13 @@ impl<'a> Stage<'a> {
 
     fn play(mut self) -> Run {
         let plan = &self.setup.plan;
+        let late = self.setup.subject.config.redundancy.heartbeat;
         for (at, action) in &plan.actions {
+            let at = *at + self.choices.span("late", Span::ZERO, late);
             if let Err(reason) = self.go_on_until(at.ms()) {
                 return self.failed(reason);
             }
+            self.look_at_disks();
             if let Err(reason) = self.act(action) {
                 return self.failed(reason);
             }
@@ -166,7 +175,7 @@ impl<'a> Stage<'a> {
             Ok(unsettled) => unsettled,
             Err(reason) => return self.failed(reason),
         };
-        self.read_disks();
+        self.look_at_disks();
         let failure = self.common.recorder.failure();
         let (entries, trace) = self.common.recorder.finish();
         let (seed, simulated_ms) = (self.seed, self.now);
@@ -182,6 +191,9 @@ impl<'a> Stage<'a> {
     fn go_on_until(&mut self, at_ms: u64) -> Result<(), String> {
         while self.now < at_ms {
             self.step()?;
+            if self.setup.plan.expected.iter().any(|expected| expected.at.ms() == self.now) {
+                self.look_at_disks();
+            }
         }
         Ok(())
     }
@@ -220,7 +232,13 @@ impl<'a> Stage<'a> {
             }
             Action::CutOneWay(from, to) => self.links.cut(&self.sim, from, to, &recorder),
             Action::Hold(a, b) => self.links.hold(&self.sim, a, b, &recorder),
+            Action::Slow(a, b) => {
+                let latency = self.setup.subject.config.redundancy.heartbeat.part(2);
+                self.sim.set_link_latency(a.as_str(), b.as_str(), latency.to_std());
+                self.slow.insert((a.clone(), b.clone()));
+            }
             Action::Repair(a, b) | Action::Release(a, b) => {
+                self.fast(a, b);
                 self.links.mend(&self.sim, a, b, &recorder);
             }
             Action::Reload(_) => {
@@ -245,6 +263,15 @@ impl<'a> Stage<'a> {
             }
         }
         Ok(())
+    }
+
+    /// A link that was slow is as fast as the others at their slowest.
+    fn fast(&mut self, a: &str, b: &str) {
+        for link in [(a, b), (b, a)] {
+            if self.slow.remove(&(link.0.to_owned(), link.1.to_owned())) {
+                self.sim.set_link_latency(a, b, self.latency.to_std());
+            }
+        }
     }
 
     fn disk_fault(
@@ -307,6 +334,9 @@ impl<'a> Stage<'a> {
     /// Everything that is broken is mended, and the rest must come to rest.
     fn mend(&mut self) {
         let recorder = self.common.recorder.clone();
+        for (a, b) in self.slow.clone() {
+            self.fast(&a, &b);
+        }
         self.links.mend_all(&self.sim, &recorder);
         for machine in self.machines.values() {
             machine.disk().set_capacity(None);
@@ -381,15 +411,18 @@ impl<'a> Stage<'a> {
         None
     }
 
-    /// Reads what each disk holds, as after a power cut.
-    fn read_disks(&mut self) {
-        for (server, machine) in self.machines.clone() {
-            machine.disk().power_off();
-            machine.disk().power_on(&mut self.choices);
-            match Store::open(machine.disk()) {
+    /// Reads what each disk would hold if the power went off now. The servers go on with the disks that they have.
+    fn look_at_disks(&mut self) {
+        // Looking decides nothing: it must not shift the choices of the run.
+        let mut choices = Choices::from_seed(self.seed ^ self.now);
+        for (server, machine) in &self.machines {
+            let disk = machine.disk().copy();
+            disk.power_off();
+            disk.power_on(&mut choices);
+            match Store::open(&disk) {
                 Ok((_store, durable)) => {
                     let event = Event::OnDisk {
-                        server,
+                        server: server.clone(),
                         generation: durable.committed.as_ref().map_or(0, |one| one.generation.0),
                         bundle: durable.committed.as_ref().map(|one| one.hash.to_string()),
                         leases: durable
@@ -402,9 +435,8 @@ impl<'a> Stage<'a> {
                     self.common.recorder.note("world", event);
                 }
                 Err(error) => {
-                    self.common
-                        .recorder
-                        .broken(format!("the disk of `{server}` cannot be read: {error}"));
+                    let reason = format!("the disk of `{server}` cannot be read: {error}");
+                    self.common.recorder.broken(reason);
                 }
             }
         }
