@@ -6,6 +6,7 @@ mod servers;
 
 mod pair {
     mod client;
+    mod edits;
     mod failover;
     mod life;
     mod replace;

@@ -317,10 +317,10 @@ fn vendor() -> SigningKey {
 }
 
 /// The text of a license file with `seats` seats of `designer`.
-pub(crate) fn license_file(role: Role, seats: u32) -> String {
+pub(crate) fn license_file(role: Role, id: &str, seats: u32) -> String {
     let start: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
     let license = License {
-        id: "L-1".parse().expect("an id"),
+        id: id.parse().expect("an id"),
         product: "designer".parse().expect("a name"),
         seats: Seats(seats),
         role,
@@ -361,6 +361,11 @@ impl TestPair {
 
     /// The bundle of a manifest with 3 seats at the primary and 2 at the secondary.
     pub(crate) fn bundle(&self, yaml: &str) -> Bundle {
+        self.bundle_with(yaml, "L-1", 3)
+    }
+
+    /// The bundle of a manifest with a license of this id, for so many seats at the primary and 2 at the secondary.
+    pub(crate) fn bundle_with(&self, yaml: &str, id: &str, seats_of_primary: u32) -> Bundle {
         let vendor = PublicKey(vendor().verifying_key().to_bytes()).to_string();
         let yaml = yaml
             .replace("{A}", &self.a.address.port().to_string())
@@ -372,9 +377,9 @@ impl TestPair {
             .servers
             .iter()
             .map(|server| {
-                let seats = if server.role == Role::Primary { 3 } else { 2 };
+                let seats = if server.role == Role::Primary { seats_of_primary } else { 2 };
                 let file = format!("licenses/designer.{}.alf", server.role);
-                (server.name.clone(), file, license_file(server.role, seats).into_bytes())
+                (server.name.clone(), file, license_file(server.role, id, seats).into_bytes())
             })
             .collect();
         Bundle::build(&manifest, files).expect("a bundle")
@@ -425,14 +430,27 @@ impl TestPair {
         server.status().await["generation"].as_u64().expect("a generation")
     }
 
+    /// Applies a bundle to one server, signed by `key`.
+    pub(crate) async fn apply_to(server: &TestServer, bundle: &Bundle, key: &MemoryKey) {
+        let base = [(server.name, Self::generation(server).await)];
+        let staged = server.post("/v1/config/stage", &Self::stage(bundle, &base, key)).await;
+        assert_eq!(staged.status, 200, "{staged:?}");
+        let committed = server.post("/v1/config/commit", &commit_of(&staged)).await;
+        assert_eq!(committed.status, 200, "{committed:?}");
+    }
+
     /// Applies a manifest to both servers.
     pub(crate) async fn apply(&self, yaml: &str) {
-        let bundle = self.bundle(yaml);
+        self.apply_bundle(&self.bundle(yaml)).await;
+    }
+
+    /// Applies a bundle to both servers.
+    pub(crate) async fn apply_bundle(&self, bundle: &Bundle) {
         let base = [
             ("lic-a", Self::generation(&self.a).await),
             ("lic-b", Self::generation(&self.b).await),
         ];
-        let request = Self::stage(&bundle, &base, &operator());
+        let request = Self::stage(bundle, &base, &operator());
         let mut commits = Vec::new();
         for server in [&self.a, &self.b] {
             let staged = server.post("/v1/config/stage", &request).await;
