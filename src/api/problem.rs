@@ -52,6 +52,9 @@ pub struct Problem {
     /// When the bundle that runs was signed (`generation-conflict`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
+    /// Why the lease was ended (`revoked`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Who holds the seats, as far as the caller may see (`no-seat-free`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holders: Vec<Holder>,
@@ -133,6 +136,7 @@ impl Problem {
             operator: None,
             commit: None,
             at: None,
+            reason: None,
             holders: Vec::new(),
         }
     }

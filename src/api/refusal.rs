@@ -55,7 +55,14 @@ impl From<Refusal> for Problem {
                 problem.holders = holders.into_iter().map(holder).collect();
                 problem
             }
-            Refusal::Revoked { reason } => Self::new(ProblemCode::Revoked, reason),
+            Refusal::Revoked { reason } => {
+                let mut problem = Self::new(
+                    ProblemCode::Revoked,
+                    format!("the lease ends and cannot be renewed: {reason}"),
+                );
+                problem.reason = Some(reason);
+                problem
+            }
             Refusal::GenerationConflict => problem(
                 ProblemCode::GenerationConflict,
                 "another bundle was committed in between: plan and apply again",

@@ -37,7 +37,9 @@ async fn a_seat_is_checked_out_renewed_and_released() {
 #[tokio::test]
 async fn a_refusal_says_why() {
     let pair = TestPair::ready().await;
-    assert_eq!(pair.a.checkout("guest-1", "u").await.code(), (403, "denied"));
+    let denied = pair.a.checkout("guest-1", "u").await;
+    assert_eq!(denied.code(), (403, "denied"));
+    insta::assert_snapshot!(denied.text("detail"), @"the entry `user guest-*` of `deny` matches: ask who keeps the manifest");
     let request = json!({"product": "viewer", "user": "bo", "host": "ws-1"});
     assert_eq!(pair.a.post("/v1/leases", &request).await.code(), (404, "unknown-product"));
     for user in ["bo", "cy"] {
@@ -105,7 +107,7 @@ async fn an_operator_ends_a_lease_and_cannot_fence_a_server_that_lives() {
     assert_eq!(again.code(), (400, "invalid-request"));
     let renewed = pair.a.renew(&lease).await;
     assert_eq!(renewed.code(), (409, "revoked"), "{renewed:?}");
-    assert!(renewed.text("detail").contains("left the company"));
+    assert!(renewed.text("reason").contains("left the company"));
     let fence = Order::Fence { server: "lic-b".parse().expect("a name") };
     assert_eq!(pair.a.order(fence, "0123456789abcdef-2").await.code(), (422, "refused"));
 }
@@ -180,7 +182,9 @@ async fn holders_keep_their_leases_across_a_reload() {
     pair.apply(&MANIFEST.replace("{everyone: true}", "{user: bo}")).await;
     assert_eq!(pair.a.renew(&kept).await.status, 200);
     assert_eq!(pair.a.renew(&lost).await.code(), (409, "revoked"));
-    assert_eq!(pair.a.checkout("cy", "use-3").await.code(), (403, "not-entitled"));
+    let refused = pair.a.checkout("cy", "use-3").await;
+    assert_eq!(refused.code(), (403, "not-entitled"));
+    insta::assert_snapshot!(refused.text("detail"), @"none of the entries of `assign` (2) matches `cy` on `ws-1`: ask who keeps the manifest");
     pair.until_ready().await;
     assert_eq!(TestPair::generation(&pair.b).await, 2);
 }

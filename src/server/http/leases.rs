@@ -10,6 +10,8 @@ use super::problem::{invalid, refused};
 use super::{App, From, Shared, body};
 use crate::api::token::{self, Claims};
 use crate::api::{LeaseBody, LeaseEntry, LeaseList, LeaseRequest, Problem, ProblemCode};
+use crate::bundle::Config;
+use crate::entitlement::Requester;
 use crate::measure::{Now, Seats};
 use crate::name::LeaseId;
 use crate::pair::{Checkout, Command, Held, Pair, Reply};
@@ -39,8 +41,35 @@ pub(super) async fn checkout(
     };
     let fresh = app.fresh_lease();
     let checkout = Checkout { product, user, host, address: from, use_id, seats, fresh };
-    let answer = app.parts.handle.command(Command::Checkout(checkout)).await?;
-    app.lease(answer, &caller)
+    let answer = app.parts.handle.command(Command::Checkout(checkout.clone())).await?;
+    let config = answer.config.clone();
+    app.lease(answer, &caller).map_err(|problem| explained(problem, &checkout, config.as_deref()))
+}
+
+/// The same problem, with which entries of the manifest it comes from.
+fn explained(mut problem: Problem, checkout: &Checkout, config: Option<&Config>) -> Problem {
+    let Checkout { product, user, host, address, .. } = checkout;
+    let Some(policy) = config.and_then(|config| config.products.get(product)) else {
+        return problem;
+    };
+    let policy = &policy.policy;
+    let who = Requester { user, host, address: *address };
+    match problem.code {
+        ProblemCode::Denied => {
+            if let Some(entry) = policy.denial(&who) {
+                problem.detail =
+                    format!("the entry `{entry}` of `deny` matches: ask who keeps the manifest");
+            }
+        }
+        ProblemCode::NotEntitled => {
+            let entries = policy.assignments().len();
+            problem.detail = format!(
+                "none of the entries of `assign` ({entries}) matches `{user}` on `{host}`: ask who keeps the manifest"
+            );
+        }
+        _ => {}
+    }
+    problem
 }
 
 /// `PUT /v1/leases/{id}`.
