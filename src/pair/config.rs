@@ -9,7 +9,7 @@ use super::Pair;
 use super::command::{Commit, Refusal, Reply};
 use super::frame::Frame;
 use super::io::{Committed, Effect, Ticket, Write};
-use super::phase::{Next, Phase};
+use super::phase::{Committing, Next, Phase};
 use crate::bundle::{Bundle, BundleError, Config};
 use crate::measure::Generation;
 use crate::statement::{self, Keyring, SignedStatement};
@@ -42,7 +42,13 @@ impl Pair {
         if runs {
             return self.tell_committed(ticket, out);
         }
-        let conflict = self.committing || commit.base != self.generation();
+        if let Some(committing) = &mut self.committing
+            && (committing.generation, committing.hash) == (commit.generation, hash)
+        {
+            committing.also.extend(ticket);
+            return;
+        }
+        let conflict = self.committing.is_some() || commit.base != self.generation();
         if conflict || !self.keeps_role(&commit.config) {
             if let Some(ticket) = ticket {
                 let refused = Reply::Refused(Refusal::GenerationConflict);
@@ -50,7 +56,8 @@ impl Pair {
             }
             return;
         }
-        self.committing = true;
+        let (generation, also) = (commit.generation, Vec::new());
+        self.committing = Some(Committing { generation, hash, also });
         let committed = Committed {
             generation: commit.generation,
             hash,
@@ -87,7 +94,7 @@ impl Pair {
         commit: Commit,
         out: &mut Vec<Effect>,
     ) {
-        self.committing = false;
+        let also = self.committing.take().map(|committing| committing.also).unwrap_or_default();
         let ttl_longest = self.ttl_longest(&commit.config);
         let mut statements =
             self.committed.take().map(|committed| committed.statements).unwrap_or_default();
@@ -124,7 +131,9 @@ impl Pair {
             details.insert("bundle".into(), committed.hash.to_string().into());
         }
         self.event("committed", details, out);
-        self.tell_committed(ticket, out);
+        for ticket in ticket.into_iter().chain(also) {
+            self.tell_committed(Some(ticket), out);
+        }
         // The peer learns at once what runs here now, and what this server has become.
         self.say_hello(out);
         self.consider_peer(out);

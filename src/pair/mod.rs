@@ -26,7 +26,7 @@ pub use frame::{Frame, Heartbeat, Hello, State};
 pub use io::{Committed, Durable, Effect, Event, Facts, Input, Standing, Ticket, Write, WriteId};
 pub use status::{PairStatus, PeerStatus, ProductStatus};
 
-use phase::{Link, Next, Peering, Phase, Waiting};
+use phase::{Committing, Link, Next, Peering, Phase, Waiting};
 
 use crate::bundle::{BundleError, Config};
 pub use crate::ledger::{Checkout, Token};
@@ -58,7 +58,7 @@ pub struct Pair {
     /// The last record of this epoch that the peer has made durable.
     durable_at_peer: u64,
     /// A bundle that is being made durable: no other is taken meanwhile.
-    committing: bool,
+    committing: Option<Committing>,
     last_beat: Moment,
     wall_written: Timestamp,
     renewed: BTreeSet<LeaseId>,
@@ -122,7 +122,7 @@ impl Pair {
             next: VecDeque::new(),
             waiting: VecDeque::new(),
             durable_at_peer: 0,
-            committing: false,
+            committing: None,
             last_beat: now.moment,
             wall_written: now.wall,
             renewed: BTreeSet::new(),

@@ -8,7 +8,7 @@ use super::io::{Ticket, WriteId};
 use crate::ledger::{Contents, Position};
 use crate::manifest::types::{Redundancy, Role};
 use crate::measure::{Epoch, Generation, Moment};
-use crate::name::LeaseId;
+use crate::name::{BundleHash, LeaseId};
 
 /// What a server does now, with what it needs to know for that.
 #[derive(Debug)]
@@ -192,6 +192,15 @@ pub(super) enum Next {
     Pair { link: u64 },
     /// Start a bundle.
     Install { ticket: Option<Ticket>, commit: Box<Commit> },
+}
+
+/// A bundle that is being made durable.
+#[derive(Debug)]
+pub(super) struct Committing {
+    pub(super) generation: Generation,
+    pub(super) hash: BundleHash,
+    /// Who asked for the same meanwhile: an operator whose commit was overtaken by the peer's offer.
+    pub(super) also: Vec<Ticket>,
 }
 
 /// A reply that waits until what it tells is durable where it must be.

@@ -263,6 +263,12 @@ impl Script {
     }
 
     fn commit(&mut self, at: usize, config: Config, generation: u64) {
+        let ticket = self.ask_commit(at, config, generation);
+        let answer = self.answer(ticket, 20);
+        assert!(matches!(answer, Some(Reply::Committed { .. })), "{answer:?}");
+    }
+
+    fn ask_commit(&mut self, at: usize, config: Config, generation: u64) -> u64 {
         let base = self.pair(at).generation();
         let name = ServerName::new(["lic-a", "lic-b"][at]).expect("a name");
         let statement = ApplyStatement {
@@ -283,9 +289,7 @@ impl Script {
             generation: Generation(generation),
             base,
         };
-        let ticket = self.command(at, Command::Commit(Box::new(commit)));
-        let answer = self.answer(ticket, 20);
-        assert!(matches!(answer, Some(Reply::Committed { .. })), "{answer:?}");
+        self.command(at, Command::Commit(Box::new(commit)))
     }
 
     fn ask(&mut self, at: usize, user: &str, use_id: &str) -> u64 {
@@ -345,6 +349,19 @@ fn a_first_bundle_makes_a_pair_at_once() {
     let script = Script::paired(2);
     assert_eq!(script.pair(A).facts().epoch, Epoch(1));
     assert!(script.pair(A).facts().paired && script.pair(B).facts().met);
+}
+
+#[test]
+fn a_bundle_that_is_being_committed_is_no_conflict_with_itself() {
+    let mut script = Script::begin();
+    let first = script.ask_commit(A, config(2), 1);
+    let again = script.ask_commit(A, config(2), 1);
+    let other = script.ask_commit(A, config(3), 1);
+    for ticket in [first, again] {
+        assert!(matches!(script.answer(ticket, 20), Some(Reply::Committed { .. })));
+    }
+    let conflict = Some(Reply::Refused(Refusal::GenerationConflict));
+    assert_eq!(script.answer(other, 20), conflict);
 }
 
 #[test]
