@@ -19,6 +19,15 @@ pub struct Position {
     pub seq: u64,
 }
 
+impl Position {
+    /// The latest epoch of the other server that a ledger at this position covers once it goes on in `next`: where
+    /// that is an epoch of the other kind, everything so far was the other server's service.
+    #[must_use]
+    pub fn knew_in(self, next: Epoch, knew: Epoch) -> Epoch {
+        if self.epoch.0 % 2 == next.0 % 2 { knew } else { knew.max(self.epoch) }
+    }
+}
+
 /// Seats of a product held by a holder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -169,6 +178,7 @@ pub struct Contents {
 impl Contents {
     /// What is stored after a record: the model that every store keeps to.
     pub fn apply(&mut self, position: Position, record: &Record) {
+        self.knew = self.position.knew_in(position.epoch, self.knew);
         self.position = position;
         let ended = match record {
             Record::Lease { lease, ended } => {

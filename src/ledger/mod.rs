@@ -142,9 +142,7 @@ impl Ledger {
 
     /// Begins a time of service: records are numbered anew, and what is known of the other server stands still.
     pub fn begin(&mut self, epoch: Epoch) {
-        if self.position.epoch.0 % 2 != epoch.0 % 2 {
-            self.knew = self.knew.max(self.position.epoch);
-        }
+        self.knew = self.position.knew_in(epoch, self.knew);
         self.position = Position { epoch, seq: 0 };
     }
 

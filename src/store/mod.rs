@@ -351,6 +351,77 @@ mod tests {
         assert_eq!((durable.ledger.ends.len(), durable.ledger.nonces.len()), (0, 0));
     }
 
+    /// A run of writes of every kind, as numbers choose.
+    fn written(choices: &[u8]) -> Vec<Write> {
+        let mut epoch = 1;
+        (1..)
+            .zip(choices)
+            .map(|(seq, choice)| {
+                let id = format!("lease-{}", choice % 7);
+                let position = Position { epoch: Epoch(epoch), seq };
+                match choice / 32 {
+                    0 => {
+                        epoch += u64::from(choice % 3);
+                        Write::Facts(Facts { epoch: Epoch(epoch), ..Facts::default() })
+                    }
+                    1 => committed(seq, vec![numbered(seq.saturating_sub(1).max(1), &id)]),
+                    2 => Write::Forget {
+                        uses: vec![format!("use-of-{id}").parse().expect("a use")],
+                        nonces: vec![id],
+                    },
+                    3 => Write::Record(
+                        position,
+                        Record::Nonce { nonce: id, expires: Timestamp::from_ms(9) },
+                    ),
+                    4 if choice % 4 == 0 => Write::Ledger(Box::new(Contents {
+                        position,
+                        knew: Epoch(epoch / 2),
+                        leases: vec![lease(&id)],
+                        ends: vec![end("gone")],
+                        nonces: vec![("n".to_owned(), Timestamp::from_ms(1))],
+                    })),
+                    4 | 5 => Write::Record(
+                        position,
+                        Record::Ended { lease: id.parse().expect("an id"), ended: vec![end(&id)] },
+                    ),
+                    _ => Write::Record(
+                        position,
+                        Record::Lease { lease: Box::new(lease(&id)), ended: vec![end("other")] },
+                    ),
+                }
+            })
+            .collect()
+    }
+
+    /// In an order of its own, so that two can be compared.
+    fn sorted(mut durable: Durable) -> String {
+        durable.ledger.leases.sort_by(|one, other| one.id.cmp(&other.id));
+        durable.ledger.ends.sort_by(|one, other| one.use_id.cmp(&other.use_id));
+        durable.ledger.nonces.sort();
+        durable.ledger.nonces.dedup();
+        format!("{durable:?}")
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(24))]
+        #[test]
+        fn the_store_holds_what_the_model_of_a_disk_holds(
+            choices in proptest::collection::vec(0_u8..=255, 1..60),
+            batch in 1_usize..8,
+        ) {
+            let (_temporary, directory) = directory();
+            let (mut store, mut model) = Store::open(&directory).expect("a new store");
+            let writes = written(&choices);
+            for writes in writes.chunks(batch) {
+                store.write(writes).expect("a write");
+                writes.iter().for_each(|write| model.apply(write));
+            }
+            drop(store);
+            let (_store, durable) = Store::open(&directory).expect("the same store");
+            proptest::prop_assert_eq!(sorted(durable), sorted(model));
+        }
+    }
+
     #[test]
     fn two_processes_cannot_have_one_directory() {
         let (_temporary, directory) = directory();

@@ -183,11 +183,9 @@ pub(super) fn apply(
 }
 
 impl LedgerForm {
-    /// The position of a record that is kept. One of an epoch of the other parity follows another server's service.
+    /// A record was kept.
     fn follow(&mut self, position: Position) {
-        if self.position.epoch.0 % 2 != position.epoch.0 % 2 {
-            self.knew = self.knew.max(self.position.epoch);
-        }
+        self.knew = self.position.knew_in(position.epoch, self.knew);
         self.position = position;
     }
 }
