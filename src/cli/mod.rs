@@ -2,11 +2,13 @@
 //!
 //! A verb parses, calls one operation and prints. Exit codes are known to `error` alone, streams to `output` alone.
 
+mod board;
 mod child;
 pub mod diagnostics;
 pub mod error;
 mod kept;
 pub mod key_file;
+mod local;
 mod operator;
 pub mod output;
 mod planning;

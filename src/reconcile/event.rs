@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::api::FindingBody;
 use crate::measure::{Generation, Span, Timestamp};
-use crate::name::{BundleHash, PairName, ServerName};
+use crate::name::{BundleHash, ServerName};
 use crate::text::escape;
 
 /// The version of the lines.
@@ -104,9 +104,6 @@ pub enum Event {
     Watching {
         /// The manifest.
         manifest: String,
-        /// The pair, where the manifest says so already.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        pair: Option<PairName>,
     },
     /// The manifest or a file of it has changed and counts as written.
     Changed {
@@ -226,7 +223,7 @@ impl fmt::Display for Event {
             Self::InSync { bundle, generation } => {
                 write!(f, "in sync: both servers run generation {generation}, {}", short(bundle))
             }
-            Self::Watching { manifest, .. } => write!(f, "watching `{}`", escape(manifest)),
+            Self::Watching { manifest } => write!(f, "watching `{}`", escape(manifest)),
             Self::Changed { bundle } => write!(f, "changed on disk: {}", short(bundle)),
             Self::Broken { errors: 1, message } => {
                 write!(f, "broken on disk, what ran goes on: {}", escape(message))

@@ -9,5 +9,5 @@ pub mod decide;
 pub mod desired;
 pub mod event;
 pub mod observe;
-pub mod standing;
+pub mod status;
 pub mod watch;

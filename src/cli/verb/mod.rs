@@ -19,7 +19,7 @@ mod schema;
 mod serve;
 mod show;
 mod sim;
-mod status;
+pub(super) mod status;
 mod up;
 mod validate;
 mod vendor;

@@ -18,7 +18,7 @@ use crate::manifest::types::SshPublicKey;
 use crate::reconcile::desired::{Beside, Desired};
 use crate::reconcile::event::short;
 use crate::reconcile::observe::{self, View};
-use crate::reconcile::standing::{Asked, OnDisk, Standing};
+use crate::reconcile::status::{Asked, OnDisk, PairStatus};
 
 /// Arguments of `tandem status`.
 #[derive(Debug, clap::Args)]
@@ -38,15 +38,15 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn run(self, cx: &Context) -> Result<Exit, Failure> {
-        let (standing, operators) = match &self.manifest {
+        let (pair, operators) = match &self.manifest {
             Some(path) => of_manifest(cx, path, &self.key)?,
             None => (of_servers(cx, &self.servers)?, Vec::new()),
         };
         match self.format {
-            Format::Json => cx.output.json(&standing)?,
-            Format::Human => cx.output.text(&human(&standing, &operators))?,
+            Format::Json => cx.output.json(&pair)?,
+            Format::Human => cx.output.text(&human(&pair, &operators))?,
         }
-        Ok(if standing.is_anybody_there() { Exit::Done } else { Exit::Failed })
+        Ok(if pair.is_anybody_there() { Exit::Done } else { Exit::Failed })
     }
 }
 
@@ -54,7 +54,7 @@ fn of_manifest(
     cx: &Context,
     path: &Path,
     key: &Key,
-) -> Result<(Standing, Vec<SshPublicKey>), Failure> {
+) -> Result<(PairStatus, Vec<SshPublicKey>), Failure> {
     let desired = Desired::read(path);
     // What runs is not known without an operator's key; an ended license is then judged by its date alone.
     let beside = Beside { now: cx.world.clock.now().wall, running: None, signer: None };
@@ -87,7 +87,7 @@ fn of_manifest(
         Ok::<_, Failure>(views)
     })??;
     let asked = views.map(Asked::from).into();
-    Ok((Standing::new(Some(manifest.metadata.name.clone()), asked, Some(on_disk)), operators))
+    Ok((PairStatus::new(Some(manifest.metadata.name.clone()), asked, Some(on_disk)), operators))
 }
 
 /// Whether a server answered and runs another bundle than this.
@@ -95,7 +95,7 @@ fn is_other(view: &View, bundle: &Bundle) -> bool {
     view.running().is_some_and(|running| running.bundle.is_some_and(|runs| runs != bundle.hash()))
 }
 
-fn of_servers(cx: &Context, servers: &Servers) -> Result<Standing, Failure> {
+fn of_servers(cx: &Context, servers: &Servers) -> Result<PairStatus, Failure> {
     let servers = servers.list()?;
     let http = Http::new(cx.world.clone());
     cx.block_on(async {
@@ -108,14 +108,14 @@ fn of_servers(cx: &Context, servers: &Servers) -> Result<Standing, Failure> {
             }
             asked.push(Asked { name: None, address: server.short(), status });
         }
-        Standing::new(pair, asked, None)
+        PairStatus::new(pair, asked, None)
     })
 }
 
 /// How a pair stands, for people.
-pub(super) fn human(standing: &Standing, operators: &[SshPublicKey]) -> String {
-    let mut text = heading(standing);
-    if let Some(apply) = &standing.last_apply {
+pub(crate) fn human(pair: &PairStatus, operators: &[SshPublicKey]) -> String {
+    let mut text = heading(pair);
+    if let Some(apply) = &pair.last_apply {
         let source = &apply.source;
         let commit = source.commit.as_deref().map_or_else(
             || ", from no commit".to_owned(),
@@ -132,8 +132,8 @@ pub(super) fn human(standing: &Standing, operators: &[SshPublicKey]) -> String {
             apply.at,
         ));
     }
-    text.push_str(&format!("\n{}\n", servers_table(standing)));
-    let shown = standing.servers.iter().filter_map(|server| server.status.as_ref());
+    text.push_str(&format!("\n{}\n", servers_table(pair)));
+    let shown = pair.servers.iter().filter_map(|server| server.status.as_ref());
     let serving = shown.clone().find(|status| status.state == State::Active);
     if let Some(status) = serving.or_else(|| shown.clone().next()) {
         let others: Vec<&Status> = shown.filter(|other| other.name != status.name).collect();
@@ -141,15 +141,15 @@ pub(super) fn human(standing: &Standing, operators: &[SshPublicKey]) -> String {
             text.push_str(&format!("\n{}\n", products_table(status, &others)));
         }
     }
-    if let Some(on_disk) = &standing.manifest
+    if let Some(on_disk) = &pair.manifest
         && on_disk.runs
     {
         text.push_str(&format!("\nmanifest: {} on disk is what runs\n", quote(&on_disk.file)));
     }
-    if !standing.drift.is_empty() {
+    if !pair.drift.is_empty() {
         text.push('\n');
     }
-    for drift in &standing.drift {
+    for drift in &pair.drift {
         let server = drift.server.as_deref().map(|server| format!("{}: ", quote(server)));
         let label = paint(Style::Warning, &format!("{}:", drift.kind));
         let server = server.unwrap_or_default();
@@ -158,18 +158,18 @@ pub(super) fn human(standing: &Standing, operators: &[SshPublicKey]) -> String {
     text
 }
 
-fn heading(standing: &Standing) -> String {
-    let name = standing.pair.as_ref().map(|pair| format!(" {}", quote(pair.as_str())));
+fn heading(pair: &PairStatus) -> String {
+    let name = pair.pair.as_ref().map(|pair| format!(" {}", quote(pair.as_str())));
     let name = name.unwrap_or_default();
-    let newest = standing.servers.iter().filter_map(|server| server.status.as_ref());
+    let newest = pair.servers.iter().filter_map(|server| server.status.as_ref());
     let newest = newest.max_by_key(|status| status.generation);
     let runs = newest.and_then(|status| {
         let bundle = short(&status.bundle?);
         Some(format!(": generation {}, {bundle}", status.generation))
     });
-    let verdict = if standing.in_sync {
+    let verdict = if pair.in_sync {
         paint(Style::Good, "in sync")
-    } else if runs.is_none() && standing.is_anybody_there() {
+    } else if runs.is_none() && pair.is_anybody_there() {
         paint(Style::Warning, "not configured yet")
     } else {
         paint(Style::Warning, "not in sync")
@@ -177,9 +177,9 @@ fn heading(standing: &Standing) -> String {
     format!("pair{name} {verdict}{}\n", runs.unwrap_or_default())
 }
 
-fn servers_table(standing: &Standing) -> Table {
+fn servers_table(pair: &PairStatus) -> Table {
     let mut table = table(&["SERVER", "ADDRESS", "ROLE", "STATE", "GENERATION", "PEER"]);
-    for server in &standing.servers {
+    for server in &pair.servers {
         let dash = || "-".to_owned();
         let (role, state, generation, peer) = match &server.status {
             None => (dash(), "unreachable".to_owned(), dash(), dash()),

@@ -13,7 +13,7 @@ use std::pin::pin;
 
 use files::Folders;
 use settle::{Reading, Settle};
-use steer::{Ending, Standing, Steer, Step, Wanted};
+use steer::{Ending, Resting, Steer, Step, Wanted};
 
 use super::apply::{Applied, ApplyError, Order, Signer, apply, large_change_command};
 use super::decide::Sight;
@@ -103,7 +103,7 @@ pub async fn watch(
         said: None,
     };
     let manifest = options.manifest.display().to_string();
-    (watch.tell)(Event::Watching { manifest, pair: None });
+    (watch.tell)(Event::Watching { manifest });
     loop {
         let turn = watch.turn().await;
         if let (true, Some(end)) = (options.once, turn.end) {
@@ -167,9 +167,9 @@ impl Watch<'_> {
         let wanted = good.wanted();
         let now = self.now();
         match self.steer.step(now, Some(&wanted), &sight) {
-            Step::Rest(standing) => {
-                self.is_refused = standing == Standing::Refused;
-                self.rest(&standing, &views)
+            Step::Rest(resting) => {
+                self.is_refused = resting == Resting::Refused;
+                self.rest(&resting, &views)
             }
             Step::Recheck { after: again, servers } => {
                 self.tell_new(Event::Drifted { servers, repair: true });
@@ -251,13 +251,13 @@ impl Watch<'_> {
         None
     }
 
-    fn rest(&mut self, standing: &Standing, views: &[View; 2]) -> Turn {
+    fn rest(&mut self, resting: &Resting, views: &[View; 2]) -> Turn {
         let mut again = self.options.interval;
         let mut end = Some(End::NotInSync);
-        let event = match standing {
+        let event = match resting {
             // Broken on disk, nothing is in sync with it.
-            Standing::InSync if self.broken.is_some() => None,
-            Standing::InSync => {
+            Resting::InSync if self.broken.is_some() => None,
+            Resting::InSync => {
                 end = Some(End::InSync);
                 let runs = views.iter().find_map(View::running);
                 runs.and_then(|runs| {
@@ -265,18 +265,18 @@ impl Watch<'_> {
                     Some(Event::InSync { bundle, generation })
                 })
             }
-            Standing::Alone { absent } | Standing::Waiting { absent } => {
+            Resting::Alone { absent } | Resting::Waiting { absent } => {
                 Some(Event::Waiting { absent: absent.clone() })
             }
-            Standing::Drifted { servers } => {
+            Resting::Drifted { servers } => {
                 Some(Event::Drifted { servers: servers.clone(), repair: false })
             }
-            Standing::Failed { retry } => {
+            Resting::Failed { retry } => {
                 again = retry.since(self.now());
                 end = None;
                 None
             }
-            Standing::Idle | Standing::Refused => None,
+            Resting::Idle | Resting::Refused => None,
         };
         if let Some(event) = event {
             self.tell_new(event);

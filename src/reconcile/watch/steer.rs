@@ -30,7 +30,7 @@ pub struct Wanted {
 
 /// How things stand when there is nothing to do now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum Resting {
     /// No valid content has been seen yet.
     Idle,
     /// Both servers run what is wanted.
@@ -63,7 +63,7 @@ pub enum Standing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Nothing, until a file changes or it is time to look again.
-    Rest(Standing),
+    Rest(Resting),
     /// Look again soon: servers run something else than what was applied, which may mend itself.
     Recheck {
         /// After how long.
@@ -117,7 +117,7 @@ impl Steer {
 
     /// What to do now.
     pub fn step(&mut self, now: Moment, wanted: Option<&Wanted>, sight: &Sight) -> Step {
-        let Some(wanted) = wanted else { return Step::Rest(Standing::Idle) };
+        let Some(wanted) = wanted else { return Step::Rest(Resting::Idle) };
         let absent: Vec<_> = names(sight, |running| running.is_none());
         let other: Vec<_> = names(
             sight,
@@ -126,17 +126,17 @@ impl Steer {
         if absent.len() < sight.len() && other.is_empty() {
             self.applied = Some(wanted.bundle);
             (self.drift, self.tried, self.retry) = (None, None, RETRY_MIN);
-            let standing =
-                if absent.is_empty() { Standing::InSync } else { Standing::Alone { absent } };
-            return Step::Rest(standing);
+            let resting =
+                if absent.is_empty() { Resting::InSync } else { Resting::Alone { absent } };
+            return Step::Rest(resting);
         }
         if absent.len() == sight.len() || (!absent.is_empty() && self.repair != Repair::Always) {
             self.drift = None;
-            return Step::Rest(Standing::Waiting { absent });
+            return Step::Rest(Resting::Waiting { absent });
         }
         if self.applied == Some(wanted.bundle) {
             if self.repair == Repair::Never {
-                return Step::Rest(Standing::Drifted { servers: other });
+                return Step::Rest(Resting::Drifted { servers: other });
             }
             if self.drift.as_ref() != Some(sight) {
                 self.drift = Some(sight.clone());
@@ -145,9 +145,9 @@ impl Steer {
         }
         match &self.tried {
             Some((what, state, retry)) if what == wanted && state == sight => match retry {
-                None => return Step::Rest(Standing::Refused),
+                None => return Step::Rest(Resting::Refused),
                 Some(retry) if now < *retry => {
-                    return Step::Rest(Standing::Failed { retry: *retry });
+                    return Step::Rest(Resting::Failed { retry: *retry });
                 }
                 Some(_) => {}
             },
@@ -223,12 +223,12 @@ mod tests {
     fn what_runs_everywhere_is_left_alone() {
         let mut steer = Steer::new(Repair::Always);
         let runs = Some((3, 1));
-        assert_eq!(step(&mut steer, 1, [runs, runs]), Step::Rest(Standing::InSync));
+        assert_eq!(step(&mut steer, 1, [runs, runs]), Step::Rest(Resting::InSync));
         assert_eq!(
             step(&mut steer, 1, [runs, None]),
-            Step::Rest(Standing::Alone { absent: vec![name("lic-b")] })
+            Step::Rest(Resting::Alone { absent: vec![name("lic-b")] })
         );
-        assert_eq!(steer.step(START, None, &sight([runs, runs])), Step::Rest(Standing::Idle));
+        assert_eq!(steer.step(START, None, &sight([runs, runs])), Step::Rest(Resting::Idle));
     }
 
     #[test]
@@ -249,12 +249,12 @@ mod tests {
         let absent = vec![name("lic-b")];
         for repair in [Repair::Never, Repair::Config] {
             let step = step(&mut Steer::new(repair), 2, state);
-            assert_eq!(step, Step::Rest(Standing::Waiting { absent: absent.clone() }));
+            assert_eq!(step, Step::Rest(Resting::Waiting { absent: absent.clone() }));
         }
         assert_eq!(step(&mut Steer::new(Repair::Always), 2, state), Step::Apply { degraded: true });
         assert!(matches!(
             step(&mut Steer::new(Repair::Always), 2, [None, None]),
-            Step::Rest(Standing::Waiting { .. })
+            Step::Rest(Resting::Waiting { .. })
         ));
     }
 
@@ -281,7 +281,7 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(
                 step(&mut steer, 1, [Some((4, 2)), Some((3, 1))]),
-                Step::Rest(Standing::Drifted { servers: vec![name("lic-a")] })
+                Step::Rest(Resting::Drifted { servers: vec![name("lic-a")] })
             );
         }
     }
@@ -292,7 +292,7 @@ mod tests {
         let state = [Some((3, 1)), Some((3, 1))];
         assert_eq!(step(&mut steer, 2, state), Step::Apply { degraded: false });
         steer.ended(START, &wanted(2), &sight(state), Ending::Refused);
-        assert_eq!(step(&mut steer, 2, state), Step::Rest(Standing::Refused));
+        assert_eq!(step(&mut steer, 2, state), Step::Rest(Resting::Refused));
         // Another state, other content or another source: tried again.
         assert_eq!(
             step(&mut steer, 2, [Some((4, 3)), Some((4, 3))]),
@@ -312,7 +312,7 @@ mod tests {
         let state = [Some((3, 1)), Some((3, 1))];
         step(&mut steer, 2, state);
         steer.ended(START, &wanted(2), &sight(state), Ending::Refused);
-        assert_eq!(step(&mut steer, 1, state), Step::Rest(Standing::InSync));
+        assert_eq!(step(&mut steer, 1, state), Step::Rest(Resting::InSync));
     }
 
     #[test]
@@ -327,7 +327,7 @@ mod tests {
             let retry = now + wait;
             assert_eq!(
                 steer.step(now, Some(&wanted(2)), &state),
-                Step::Rest(Standing::Failed { retry })
+                Step::Rest(Resting::Failed { retry })
             );
             now = retry;
         }

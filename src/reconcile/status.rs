@@ -11,12 +11,12 @@ use crate::api::{LastApply, Status};
 use crate::name::{BundleHash, PairName, ServerName};
 
 /// The version of the document.
-pub const STANDING_SCHEMA: u32 = 1;
+pub const PAIR_STATUS_SCHEMA: u32 = 1;
 
 /// How a pair stands.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Standing {
+pub struct PairStatus {
     /// The version of this document: 1.
     pub schema: u32,
     /// The pair's name; absent where nobody says it.
@@ -25,7 +25,7 @@ pub struct Standing {
     /// Whether every server answers and all run one bundle, and where a manifest was given, its.
     pub in_sync: bool,
     /// The servers.
-    pub servers: Vec<ServerStanding>,
+    pub servers: Vec<ServerEntry>,
     /// What is not as it should be.
     pub drift: Vec<Drift>,
     /// The newest apply that a server runs.
@@ -39,7 +39,7 @@ pub struct Standing {
 /// One server.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ServerStanding {
+pub struct ServerEntry {
     /// Its name, or where it is, if it did not say.
     pub server: String,
     /// Where it is, `PORT@HOST`.
@@ -94,7 +94,7 @@ pub struct OnDisk {
 }
 
 impl OnDisk {
-    /// What was found on disk. Whether it runs is found out by [`Standing::new`].
+    /// What was found on disk. Whether it runs is found out by [`PairStatus::new`].
     #[must_use]
     pub fn new(file: &str, judged: &Judged) -> Self {
         Self {
@@ -138,7 +138,7 @@ impl Asked {
     }
 }
 
-impl Standing {
+impl PairStatus {
     /// Puts together what the servers say and what is on disk.
     #[must_use]
     pub fn new(pair: Option<PairName>, asked: Vec<Asked>, mut manifest: Option<OnDisk>) -> Self {
@@ -158,8 +158,8 @@ impl Standing {
             drift.extend(drift_of_disk(on_disk, newest, is_anybody_there));
         }
         let in_sync = !asked.is_empty() && newest.is_some() && drift.is_empty();
-        let servers = asked.into_iter().map(ServerStanding::from).collect();
-        Self { schema: STANDING_SCHEMA, pair, in_sync, servers, drift, last_apply, manifest }
+        let servers = asked.into_iter().map(ServerEntry::from).collect();
+        Self { schema: PAIR_STATUS_SCHEMA, pair, in_sync, servers, drift, last_apply, manifest }
     }
 
     /// Whether any server answered.
@@ -169,7 +169,7 @@ impl Standing {
     }
 }
 
-impl From<Asked> for ServerStanding {
+impl From<Asked> for ServerEntry {
     fn from(asked: Asked) -> Self {
         let (server, address) = (asked.label(), asked.address);
         let (status, reason) = match asked.status {
