@@ -436,8 +436,7 @@ mod tests {
     fn every_built_in_scenario_runs_on_the_example() {
         for builtin in Builtin::all() {
             let args = run_args(&[builtin.name]).expect("it is well");
-            let prepared = prepared(&args).ok().expect(builtin.name);
-            assert_eq!(prepared.len(), 1);
+            assert!(prepared(&args).is_ok_and(|ready| ready.len() == 1), "{}", builtin.name);
         }
     }
 }
