@@ -204,7 +204,7 @@ fn is_trusted(key: &HeldKey, views: &[View; 2]) -> bool {
 }
 
 /// The bundle that runs: rather the one of the higher generation, rather the one that serves.
-fn best(observed: &Observed) -> Option<Bundle> {
+pub(crate) fn best(observed: &Observed) -> Option<Bundle> {
     let running = observed.servers.iter().filter_map(|seen| seen.running.as_ref().ok());
     let known = running.filter_map(|running| Some((running, running.config.as_ref()?)));
     let best = known.max_by_key(|(running, _)| (running.generation, running.serves))?;

@@ -19,6 +19,7 @@ use crate::reconcile::desired::{Beside, Desired};
 use crate::reconcile::event::short;
 use crate::reconcile::observe::{self, View};
 use crate::reconcile::status::{Asked, OnDisk, PairStatus};
+use crate::repository::Against;
 
 /// Arguments of `tandem status`.
 #[derive(Debug, clap::Args)]
@@ -56,16 +57,13 @@ fn of_manifest(
     key: &Key,
 ) -> Result<(PairStatus, Vec<SshPublicKey>), Failure> {
     let desired = Desired::read(path);
-    // What runs is not known without an operator's key; an ended license is then judged by its date alone.
-    let beside = Beside { now: cx.world.clock.now().wall, running: None, signer: None };
-    let judged = desired.judge(&beside)?;
-    let mut on_disk = OnDisk::new(desired.file(), &judged);
+    let now = cx.world.clock.now().wall;
     let Some((manifest, Ok(pair))) =
         desired.manifest().map(|manifest| (manifest, observe::pair(manifest)))
     else {
         // What is on disk does not even say where the servers are.
-        let why = judged.first_error().unwrap_or_default();
-        return Err(Failure::new(why)
+        let judged = desired.judge(&Beside { now, running: None, signer: None })?;
+        return Err(Failure::new(judged.first_error().unwrap_or_default())
             .with_context(format!("{} does not say where the servers are", quote(desired.file())))
             .with_help(
                 "ask them by their addresses: `tandem status --server PORT@HOST,PORT@HOST`",
@@ -73,19 +71,25 @@ fn of_manifest(
     };
     let operators = manifest.trust.operators.clone();
     let key = key.find_if_any(cx, &operators)?;
+    let signer = key.as_ref().map(|key| key as &_);
     let http = Http::new(cx.world.clone());
-    let views = cx.block_on(async {
+    let at_hand = desired.bundle();
+    let (views, observed) = cx.block_on(async {
         let views = observe::both(&http, &pair).await;
-        if let (Some(bundle), Some(key)) = (&judged.bundle, &key)
-            && views.iter().any(|view| is_other(view, bundle))
-        {
-            let observed = observe::observed(&http, &views, Some(key), Some(bundle)).await;
-            let plan = planning::plan(cx, &desired, bundle, &observed, false)?;
-            on_disk.change = Some(plan.summary());
-            on_disk.exceeds = !plan.exceeds.is_empty();
-        }
-        Ok::<_, Failure>(views)
-    })??;
+        let observed = observe::observed(&http, &views, signer, at_hand.as_ref()).await;
+        (views, observed)
+    })?;
+    // A license that has ended is no error where it runs already, as far as that can be seen.
+    let running = planning::best(&observed).map(Against::Bundle);
+    let judged = desired.judge(&Beside { now, running: running.as_ref(), signer: None })?;
+    let mut on_disk = OnDisk::new(desired.file(), &judged);
+    if let (Some(bundle), Some(_)) = (&judged.bundle, &key)
+        && views.iter().any(|view| is_other(view, bundle))
+    {
+        let plan = planning::plan(cx, &desired, bundle, &observed, false)?;
+        on_disk.change = Some(plan.summary());
+        on_disk.exceeds = !plan.exceeds.is_empty();
+    }
     let asked = views.map(Asked::from).into();
     Ok((PairStatus::new(Some(manifest.metadata.name.clone()), asked, Some(on_disk)), operators))
 }
