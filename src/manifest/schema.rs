@@ -13,7 +13,7 @@ pub fn json() -> String {
     document::<Manifest>("Tandem manifest")
 }
 
-/// The schema of a type as a text like [`json`], under a title.
+/// The schema of a type as a text like [`fn@json`], under a title.
 #[must_use]
 pub fn document<T: JsonSchema>(title: &str) -> String {
     format!("{:#}\n", of::<T>(title))
