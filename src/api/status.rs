@@ -102,8 +102,12 @@ pub struct ProductStatus {
     pub capacity: Seats,
     /// The seats that live leases hold.
     pub used: Seats,
+    /// Those of them that are borrowed: none, since this version lends none.
+    pub borrowed: Seats,
     /// The seats kept free for assignments with a reserve.
     pub reserved: Seats,
+    /// How many holders wait for a seat: none, since this version has no queue.
+    pub waiting: u32,
     /// The seats held beyond the capacity, which drain.
     pub over_grant: Seats,
 }

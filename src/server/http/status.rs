@@ -8,7 +8,7 @@ use super::{App, Shared, body};
 use crate::api::{
     self, Jwk, JwkSet, LastApply, Problem, ProblemCode, ProductList, STATUS_SCHEMA, Status,
 };
-use crate::measure::Now;
+use crate::measure::{Now, Seats};
 use crate::pair::{Pair, PairStatus, Refusal, State as PairState};
 use crate::statement::ApplyStatement;
 
@@ -113,7 +113,9 @@ fn product(status: crate::pair::ProductStatus) -> api::ProductStatus {
         product: status.product,
         capacity: status.capacity,
         used: status.used,
+        borrowed: Seats(0),
         reserved: status.reserved,
+        waiting: 0,
         over_grant: status.over_grant,
     }
 }
