@@ -74,14 +74,18 @@ pub fn value(bytes: &[u8], nulls: Nulls) -> Result<Value, JsonError> {
     })
 }
 
-/// Reads one JSON document as a value of a type. Whether unknown fields are refused is the type's own say
+/// Reads one JSON object as a value of a type: fields have names, so an array is refused where a type could be read
+/// from one by position. Whether unknown fields are refused is the type's own say
 /// (`deny_unknown_fields`).
 ///
 /// # Errors
 /// As [`value`], or the document has another shape than the type.
 pub fn read<T: DeserializeOwned>(bytes: &[u8], nulls: Nulls) -> Result<T, JsonError> {
-    serde_json::from_value(value(bytes, nulls)?)
-        .map_err(|error| JsonError::Shape { problem: error.to_string() })
+    let value = value(bytes, nulls)?;
+    if !value.is_object() {
+        return Err(JsonError::Shape { problem: "it must be a JSON object".to_owned() });
+    }
+    serde_json::from_value(value).map_err(|error| JsonError::Shape { problem: error.to_string() })
 }
 
 /// Reads a value of any kind, strictly. What it refuses is left in `refused`, because the deserializer's own
@@ -177,6 +181,18 @@ mod tests {
 
     fn strict(text: &str) -> Result<Value, JsonError> {
         value(text.as_bytes(), Nulls::Refused)
+    }
+
+    #[test]
+    fn an_array_is_no_object_read_by_position() {
+        #[derive(Debug, PartialEq, serde::Deserialize)]
+        struct Pair {
+            a: u8,
+            b: u8,
+        }
+        assert_eq!(read::<Pair>(br#"{"a":1,"b":2}"#, Nulls::Refused), Ok(Pair { a: 1, b: 2 }));
+        let refused = read::<Pair>(b"[1,2]", Nulls::Refused);
+        assert!(matches!(refused, Err(JsonError::Shape { .. })), "{refused:?}");
     }
 
     #[test]
