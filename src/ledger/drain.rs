@@ -2,7 +2,7 @@
 //! over its limit drains (product.md, "Seats", on a reload).
 
 use super::{Charge, Entry, Ledger, Terms};
-use crate::entitlement::{self, Verdict};
+use crate::entitlement;
 use crate::measure::Seats;
 use crate::name::{LeaseId, ProductName};
 
@@ -55,16 +55,12 @@ impl Ledger {
         let used = self.usage.get(&lease.product).unwrap_or(&nothing);
         let revoked = self.revoked.get(&lease.product).copied().unwrap_or_default();
         let capacity = terms.capacity(&lease.product).less(revoked);
-        match entitlement::judge(&product.policy, used, &who, lease.seats(), capacity) {
-            Verdict::Charge(index) => Charge::Assignment(index),
-            Verdict::Denied => Charge::Revoked("a `deny` entry matches its holder now".to_owned()),
-            Verdict::NotEntitled => {
-                Charge::Revoked("no assignment matches its holder any more".to_owned())
+        match entitlement::recharge(&product.policy, used, &who, lease.seats(), capacity) {
+            Some(index) => Charge::Assignment(index),
+            None if product.policy.is_denied(&who) => {
+                Charge::Revoked("a `deny` entry matches its holder now".to_owned())
             }
-            Verdict::NoRoom(_) => match product.policy.matching(&who).next() {
-                Some(index) => Charge::Assignment(index),
-                None => Charge::Revoked("no assignment matches its holder any more".to_owned()),
-            },
+            None => Charge::Revoked("no assignment matches its holder any more".to_owned()),
         }
     }
 
