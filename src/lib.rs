@@ -9,6 +9,7 @@ pub mod measure;
 pub mod mutant;
 pub mod name;
 pub mod role;
+pub mod seen;
 pub mod text;
 
 pub mod license;

@@ -3,6 +3,7 @@
 //! Without the `mutants` feature the condition is constant `false` and costs nothing; with it at most one mutant is
 //! on in the whole process, the chosen one. Never built into the product.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Declares the mutants: each with the name it is chosen by.
@@ -70,10 +71,25 @@ pub fn choose_none() {
     CHOSEN.store(0, Ordering::Relaxed);
 }
 
-/// Whether the mutant is on: ask with [`mutant!`](crate::mutant!).
+thread_local! {
+    static REACHED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the mutant is on: ask with [`mutant!`](crate::mutant!), last of all conditions, since a mutant that is on and
+/// asked for counts as reached.
 #[must_use]
 pub fn is_on(mutant: Mutant) -> bool {
-    cfg!(feature = "mutants") && CHOSEN.load(Ordering::Relaxed) == mutant as usize + 1
+    let on = cfg!(feature = "mutants") && CHOSEN.load(Ordering::Relaxed) == mutant as usize + 1;
+    if on {
+        REACHED.with(|reached| reached.set(true));
+    }
+    on
+}
+
+/// Whether the chosen mutant made a difference on this thread since this was last asked.
+#[must_use]
+pub fn take_reached() -> bool {
+    REACHED.with(Cell::take)
 }
 
 /// Whether the named mutant is on: `if mutant!(RoleNotInSignature) { … }`.

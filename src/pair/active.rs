@@ -11,8 +11,8 @@ use super::{Pair, State, terms};
 use crate::ledger::{Checkout, No, Position, Record, Token};
 use crate::manifest::types::Role;
 use crate::measure::{Epoch, Span};
-use crate::mutant;
 use crate::name::{LeaseId, ServerName, UseId};
+use crate::{mutant, seen};
 
 /// How long a reply waits to become durable before it is refused.
 const REPLY_WAITS: Span = Span::from_secs(30);
@@ -60,6 +60,7 @@ impl Pair {
             && until > now
             && !mutant!(NoGrace)
         {
+            seen!(RefusedInGrace);
             return Err(Refusal::Grace { retry_after: until.since(now) });
         }
         match active.peering {
@@ -128,6 +129,7 @@ impl Pair {
         let Some(terms) = terms(&config, &self.me, self.now) else { return };
         match self.ledger.adopt(token, &terms) {
             Ok(granted) => {
+                seen!(Adopted);
                 // Such a token proves that the ledger is incomplete: there may be more.
                 self.enter_grace(out);
                 if let Some(record) = granted.record {
@@ -376,6 +378,7 @@ impl Pair {
             && active.peering == Peering::GoingAlone
         {
             active.peering = Peering::Alone;
+            seen!(WentAlone);
             self.tell_state(out);
         }
     }

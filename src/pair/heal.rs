@@ -223,6 +223,7 @@ impl Pair {
 
     /// A primary whose secondary has nothing that it lacks serves again.
     fn come_back(&mut self, grace: bool, out: &mut Vec<Effect>) {
+        crate::seen!(FoundPeer);
         let epoch = self.next_epoch();
         self.facts.epoch = epoch;
         self.facts.served = true;
@@ -252,6 +253,7 @@ impl Pair {
             // The record of it is part of the whole ledger that is written below.
             let _ = self.ledger.cancel(&lease, &terms);
         }
+        crate::seen!(Merged);
         self.ledger.merge(theirs, &terms);
         let epoch = self.next_epoch();
         self.facts.epoch = epoch;

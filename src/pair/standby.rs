@@ -8,7 +8,7 @@ use super::phase::{Next, Phase, Standby};
 use super::{Pair, terms};
 use crate::ledger::{Contents, Ledger, Position, Record};
 use crate::measure::Epoch;
-use crate::mutant;
+use crate::{mutant, seen};
 
 impl Pair {
     /// Something came from a peer that serves.
@@ -86,6 +86,7 @@ impl Pair {
         if !matches!(self.phase, Phase::Standby(_)) {
             return self.disconnect(out);
         }
+        seen!(CaughtUp);
         let position = contents.position;
         self.ledger = Ledger::load(contents.clone(), Some(&terms), self.now);
         self.facts.epoch = self.facts.epoch.max(position.epoch);
@@ -144,6 +145,11 @@ impl Pair {
         let knows_all = standby.in_step
             && !standby.handing_over
             && now.since(standby.acked) < redundancy.alone_after_least();
+        if knows_all {
+            seen!(TookOverInStep);
+        } else {
+            seen!(TookOverStale);
+        }
         self.disconnect(out);
         let epoch = self.next_epoch();
         self.facts.epoch = epoch;

@@ -149,6 +149,7 @@ impl Pair {
 
     /// No peer was found in time: the primary serves alone, not knowing what its peer granted (rules 4 and 6).
     fn serve_without_peer(&mut self, out: &mut Vec<Effect>) {
+        crate::seen!(FoundNoPeer);
         self.disconnect(out);
         let epoch = self.next_epoch();
         self.facts.epoch = epoch;
@@ -195,6 +196,7 @@ impl Pair {
             Phase::Active(_) => {
                 let allowed = redundancy.failover_after.less(redundancy.heartbeat.times(2));
                 if late > allowed {
+                    crate::seen!(WokeLate);
                     self.restart("it was paused for longer than its peer waits", out);
                     return true;
                 }

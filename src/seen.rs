@@ -1,0 +1,116 @@
+//! Marks: `seen!(Name)` beside a branch says that a run came there. A unit test expects its mark, and a campaign of the
+//! simulation lists the marks that it never reached: what is never reached is not proved.
+//!
+//! A mark is one bit of the thread it runs on; it decides nothing and costs about as much as an assignment.
+
+use std::cell::Cell;
+
+/// Declares the marks: each with the name it is listed by.
+macro_rules! marks {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// A place in the code that a run can come to.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Mark {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Mark {
+            /// Every mark there is.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The name it is listed by, in kebab-case.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),* }
+            }
+        }
+    };
+}
+
+// One line a mark, in the order of the tree.
+marks! {
+    /// A lease was adopted by its token.
+    Adopted = "adopted",
+    /// A seat was refused in grace.
+    RefusedInGrace = "refused-in-grace",
+    /// A primary that lost its secondary went on alone.
+    WentAlone = "went-alone",
+    /// A secondary took the place of a silent primary, knowing every lease.
+    TookOverInStep = "took-over-in-step",
+    /// A secondary took the place of a silent primary, not knowing every lease.
+    TookOverStale = "took-over-stale",
+    /// Two ledgers were merged.
+    Merged = "merged",
+    /// A secondary was given the whole ledger.
+    CaughtUp = "caught-up",
+    /// A server found that it had been paused, and started anew.
+    WokeLate = "woke-late",
+    /// A primary found its peer within its time.
+    FoundPeer = "found-peer",
+    /// A primary found no peer within its time.
+    FoundNoPeer = "found-no-peer",
+}
+
+/// A set of marks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks(u128);
+
+const _: () = assert!(Mark::ALL.len() <= 128, "a set of marks is a u128");
+
+impl Marks {
+    /// Whether the mark is in the set.
+    #[must_use]
+    pub const fn has(self, mark: Mark) -> bool {
+        self.0 & (1 << mark as u32) != 0
+    }
+
+    /// The marks of both sets.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+thread_local! {
+    static SEEN: Cell<u128> = const { Cell::new(0) };
+}
+
+/// Notes that a run came here: say it with [`seen!`](crate::seen!).
+#[inline]
+pub fn note(mark: Mark) {
+    SEEN.with(|seen| seen.set(seen.get() | 1 << mark as u32));
+}
+
+/// The marks that this thread has come to since they were last taken.
+#[must_use]
+pub fn take() -> Marks {
+    Marks(SEEN.with(|seen| seen.replace(0)))
+}
+
+/// Notes that a run came here: `seen!(WentAlone);`.
+#[macro_export]
+macro_rules! seen {
+    ($name:ident) => {
+        $crate::seen::note($crate::seen::Mark::$name)
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_seen_is_told_once() {
+        assert_eq!(take(), Marks::default());
+        crate::seen!(Merged);
+        let seen = take();
+        assert!(seen.has(Mark::Merged) && !seen.has(Mark::WentAlone));
+        assert_eq!(take(), Marks::default());
+    }
+
+    #[test]
+    fn names_are_names_of_their_own() {
+        let names: std::collections::BTreeSet<_> = Mark::ALL.iter().map(|m| m.name()).collect();
+        assert_eq!(names.len(), Mark::ALL.len());
+    }
+}
