@@ -9,6 +9,7 @@ mod forge;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use tandem::bundle::{Bundle, BundleError, Config};
 use tandem::license;
@@ -38,7 +39,7 @@ pub struct Subject {
     /// The bundle.
     pub bundle: Bundle,
     /// The bundle, compiled.
-    pub config: Config,
+    pub config: Arc<Config>,
     /// The date at which the run starts.
     pub start: Timestamp,
 }
@@ -92,7 +93,7 @@ impl Subject {
     ) -> Result<Self, SubjectError> {
         let wrong = |error| SubjectError::bundle(name, error);
         let bundle = Bundle::build(&manifest, files).map_err(wrong)?;
-        let config = Config::compile(&bundle).map_err(wrong)?;
+        let config = Arc::new(Config::compile(&bundle).map_err(wrong)?);
         let files = bundle.licenses().iter().map(|file| file.pem.as_bytes());
         let start = date.unwrap_or_else(|| day_after_issue(files));
         Ok(Self { name: name.to_owned(), manifest, bundle, config, start })

@@ -3,14 +3,12 @@
 
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
-use std::sync::Arc;
-
 use tandem::ledger::{End, EndReason, Lease, Position, Record, Use};
 use tandem::measure::{Epoch, Generation, Seats, Span, Timestamp};
-use tandem::name::BundleHash;
 use tandem::pair::{Committed, Facts, Write};
 use tandem::store::{Store, StoreError};
 use tandem_sim::seed::Choices;
+use tandem_sim::subject::Subject;
 use tandem_sim::world::disk::SimDisk;
 
 /// How many sets of surviving sectors are tried for each operation.
@@ -42,13 +40,12 @@ fn lease(number: u64) -> Lease {
 /// A run of writes of every kind.
 fn writes() -> Vec<Vec<Write>> {
     let position = |seq| Position { epoch: Epoch(1), seq };
-    let bundle: Arc<[u8]> = vec![b'x'; 40_000].into();
+    let subject = Subject::example(None).expect("the example");
     let mut writes = vec![
         vec![Write::Facts(Facts { epoch: Epoch(1), ..Facts::default() })],
         vec![Write::Commit(Box::new(Committed {
             generation: Generation(1),
-            hash: BundleHash::of(&bundle),
-            bundle,
+            config: subject.config,
             statements: Vec::new(),
             at: Timestamp::from_ms(5),
             ttl_longest: Span::from_secs(300),

@@ -51,7 +51,24 @@ pub struct Product {
     pub max_borrow: Option<Span>,
 }
 
+/// A compiled bundle is a function of the bundle.
+impl PartialEq for Config {
+    fn eq(&self, other: &Self) -> bool {
+        self.bundle.hash() == other.bundle.hash()
+    }
+}
+
+impl Eq for Config {}
+
 impl Config {
+    /// Reads and compiles the canonical bytes of a bundle.
+    ///
+    /// # Errors
+    /// As [`Bundle::decode`] and [`Config::compile`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, BundleError> {
+        Self::compile(&Bundle::decode(bytes)?)
+    }
+
     /// Compiles a bundle: verifies every signature, and that each license may be used where it is.
     ///
     /// # Errors

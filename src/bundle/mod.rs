@@ -195,12 +195,6 @@ impl Bundle {
         &self.0.bytes
     }
 
-    /// The canonical bytes, shared.
-    #[must_use]
-    pub fn shared_bytes(&self) -> Arc<[u8]> {
-        Arc::clone(&self.0.bytes)
-    }
-
     /// The hash of the canonical bytes.
     #[must_use]
     pub fn hash(&self) -> BundleHash {

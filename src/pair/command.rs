@@ -1,5 +1,7 @@
 //! Commands of clients and operators, and what the pair answers.
 
+use std::sync::Arc;
+
 use crate::bundle::Config;
 use crate::ledger::{Checkout, Lease, Token};
 use crate::measure::{Epoch, Generation, Seats, Span, Timestamp};
@@ -48,7 +50,7 @@ pub struct Nonce {
 #[derive(Clone, Debug)]
 pub struct Commit {
     /// The compiled bundle.
-    pub config: Config,
+    pub config: Arc<Config>,
     /// What operators signed since the bundle that runs, oldest first; the last is about this bundle.
     pub statements: Vec<SignedStatement>,
     /// The bundle's number.

@@ -1,5 +1,7 @@
 //! Bundles: an operator commits one, or the peer offers one that it runs and this server does not.
 
+use std::sync::Arc;
+
 use serde_json::Map;
 
 use base64::Engine as _;
@@ -10,7 +12,7 @@ use super::command::{Commit, Refusal, Reply};
 use super::frame::Frame;
 use super::io::{Committed, Effect, Ticket, Write};
 use super::phase::{Committing, Next, Phase};
-use crate::bundle::{Bundle, BundleError, Config};
+use crate::bundle::{Bundle, Config};
 use crate::measure::Generation;
 use crate::statement::{self, Keyring, SignedStatement};
 
@@ -20,11 +22,6 @@ const CHAIN_MAX: usize = 10_000;
 /// The number of the bundle that a statement is about; 0 for one that cannot be read.
 pub(super) fn generation_of(statement: &SignedStatement) -> Generation {
     statement.read().map(|statement| statement.generation).unwrap_or_default()
-}
-
-/// Compiles the canonical bytes of a bundle.
-pub(super) fn compile(bytes: &[u8]) -> Result<Config, BundleError> {
-    Config::compile(&Bundle::decode(bytes)?)
 }
 
 impl Pair {
@@ -37,7 +34,7 @@ impl Pair {
     ) {
         let hash = commit.config.bundle.hash();
         let runs = self.committed.as_ref().is_some_and(|committed| {
-            committed.generation == commit.generation && committed.hash == hash
+            committed.generation == commit.generation && committed.hash() == hash
         });
         if runs {
             return self.tell_committed(ticket, out);
@@ -60,8 +57,7 @@ impl Pair {
         self.committing = Some(Committing { generation, hash, also });
         let committed = Committed {
             generation: commit.generation,
-            hash,
-            bundle: commit.config.bundle.shared_bytes(),
+            config: Arc::clone(&commit.config),
             statements: commit.statements.clone(),
             at: self.now.wall,
             ttl_longest: self.ttl_longest(&commit.config),
@@ -104,14 +100,13 @@ impl Pair {
         statements.extend(commit.statements);
         self.committed = Some(Committed {
             generation: commit.generation,
-            hash: commit.config.bundle.hash(),
-            bundle: commit.config.bundle.shared_bytes(),
+            config: Arc::clone(&commit.config),
             statements,
             at: self.now.wall,
             ttl_longest,
         });
         let peer_before = self.peer().map(|peer| peer.name.clone());
-        self.config = Some(std::sync::Arc::new(commit.config));
+        self.config = Some(commit.config);
         let peer = self.peer().map(|peer| peer.name.clone());
         if peer_before.is_some() && peer_before != peer && self.facts.peer_key.is_some() {
             // The key that was learned is another server's.
@@ -128,7 +123,7 @@ impl Pair {
         let mut details = Map::new();
         details.insert("generation".into(), commit.generation.0.into());
         if let Some(committed) = &self.committed {
-            details.insert("bundle".into(), committed.hash.to_string().into());
+            details.insert("bundle".into(), committed.hash().to_string().into());
         }
         self.event("committed", details, out);
         for ticket in ticket.into_iter().chain(also) {
@@ -141,7 +136,7 @@ impl Pair {
 
     fn tell_committed(&self, ticket: Option<Ticket>, out: &mut Vec<Effect>) {
         if let (Some(ticket), Some(committed)) = (ticket, &self.committed) {
-            let (generation, bundle) = (committed.generation, committed.hash);
+            let (generation, bundle) = (committed.generation, committed.hash());
             out.push(Effect::Reply(ticket, Box::new(Reply::Committed { generation, bundle })));
         }
     }
@@ -149,7 +144,7 @@ impl Pair {
     /// Offers the bundle that runs here to a peer that has an older one.
     pub(super) fn offer(&mut self, out: &mut Vec<Effect>) {
         let Some(committed) = &self.committed else { return };
-        let (ours, hash) = (committed.generation, committed.hash);
+        let (ours, hash) = (committed.generation, committed.hash());
         let primary = self.is_primary();
         let Some(link) = &mut self.link else { return };
         let Some(hello) = &link.hello else { return };
@@ -167,7 +162,7 @@ impl Pair {
             .filter(|statement| generation_of(statement) > after)
             .cloned()
             .collect();
-        let bundle = STANDARD.encode(&committed.bundle);
+        let bundle = STANDARD.encode(committed.config.bundle.bytes());
         self.send(Frame::Bundle { chain, bundle }, out);
     }
 
@@ -214,10 +209,11 @@ impl Pair {
         if bundle.hash() != last.bundle {
             return Err("the bundle is not the one that its statement is about".to_owned());
         }
-        if self.committed.as_ref().is_some_and(|committed| committed.hash == bundle.hash()) && tie {
+        if self.committed.as_ref().is_some_and(|committed| committed.hash() == bundle.hash()) && tie
+        {
             return Ok(None);
         }
-        let config = Config::compile(&bundle).map_err(|e| e.to_string())?;
+        let config = Arc::new(Config::compile(&bundle).map_err(|e| e.to_string())?);
         let ours_is = self.config.as_ref().map_or(&config.pair, |config| &config.pair);
         if config.pair != last.pair || *ours_is != last.pair {
             return Err("the bundle is of another pair".to_owned());

@@ -51,7 +51,7 @@ impl Pair {
             role: self.role(),
             state: self.state(),
             generation: self.generation(),
-            bundle: self.committed.as_ref().map(|committed| committed.hash),
+            bundle: self.committed.as_ref().map(|committed| committed.hash()),
             epoch: self.facts.epoch,
             position: self.ledger.position(),
             served: self.facts.served,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::command::{Command, Reply};
 use super::config::generation_of;
 use super::frame::{Frame, State};
+use crate::bundle::Config;
 use crate::ledger::{Contents, Position, Record};
 use crate::manifest::types::Role;
 use crate::measure::{Epoch, Generation, Span, Timestamp};
@@ -102,10 +103,8 @@ pub struct Facts {
 pub struct Committed {
     /// The bundle's number.
     pub generation: Generation,
-    /// The bundle's hash.
-    pub hash: BundleHash,
-    /// The bundle's canonical bytes.
-    pub bundle: Arc<[u8]>,
+    /// The bundle, compiled by whoever staged or loaded it.
+    pub config: Arc<Config>,
     /// What operators signed, oldest first; the last is about this bundle. Written: those that are new. Loaded: every
     /// one that ever was.
     pub statements: Vec<SignedStatement>,
@@ -142,6 +141,14 @@ pub struct Standing {
     pub role: Option<Role>,
     /// What it does.
     pub state: State,
+}
+
+impl Committed {
+    /// The bundle's hash.
+    #[must_use]
+    pub fn hash(&self) -> BundleHash {
+        self.config.bundle.hash()
+    }
 }
 
 impl Durable {

@@ -28,7 +28,7 @@ pub use status::{PairStatus, PeerStatus, ProductStatus};
 
 use phase::{Committing, Link, Next, Peering, Phase, Waiting};
 
-use crate::bundle::{BundleError, Config};
+use crate::bundle::Config;
 pub use crate::ledger::{Checkout, Token};
 use crate::ledger::{Ledger, Terms};
 use crate::manifest::types::{Redundancy, Role, Server};
@@ -37,7 +37,7 @@ use crate::name::{LeaseId, PublicKey, ServerName};
 use crate::statement::{Keyring, SignedStatement};
 
 /// One server of a pair.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pair {
     me: ServerName,
     trust: Keyring,
@@ -68,9 +68,6 @@ pub struct Pair {
 /// Why a server cannot start with what its disk holds.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The bundle on the disk is not one.
-    #[error("the bundle on the disk cannot be read: {0}")]
-    Bundle(#[from] BundleError),
     /// The bundle on the disk is about other servers.
     #[error("the bundle on the disk has no server `{name}`: start it with the name that it had")]
     Renamed {
@@ -94,10 +91,7 @@ impl Pair {
         let mut facts = durable.facts;
         facts.wall = if accept_clock { now.wall } else { facts.wall.max(now.wall) };
         let now = Now { wall: facts.wall, ..now };
-        let config = match &durable.committed {
-            Some(committed) => Some(Arc::new(config::compile(&committed.bundle)?)),
-            None => None,
-        };
+        let config = durable.committed.as_ref().map(|committed| Arc::clone(&committed.config));
         let phase = match &config {
             None => Phase::Unconfigured,
             Some(config) => {

@@ -11,7 +11,7 @@ use crate::measure::{Epoch, Generation, Moment};
 use crate::name::{BundleHash, LeaseId};
 
 /// What a server does now, with what it needs to know for that.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Phase {
     /// It has no bundle.
     Unconfigured,
@@ -48,7 +48,7 @@ impl Phase {
 }
 
 /// A server that stays silent.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Standby {
     /// Since when nothing was heard of an active peer.
     pub(super) silent_since: Moment,
@@ -71,7 +71,7 @@ impl Standby {
 }
 
 /// A server that serves.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Active {
     /// Until when it grants nothing new, since it may not know every lease (rule 4).
     pub(super) grace: Option<Moment>,
@@ -105,7 +105,7 @@ pub(super) enum Peering {
 }
 
 /// A connection to the peer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Link {
     /// What the peer said of itself.
     pub(super) hello: Option<Hello>,
@@ -178,7 +178,7 @@ impl Link {
 }
 
 /// What follows once a write is durable.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Next {
     /// Tell the peer that its records are durable here.
     TellDurable { link: u64, position: Position },
@@ -195,7 +195,7 @@ pub(super) enum Next {
 }
 
 /// A bundle that is being made durable.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Committing {
     pub(super) generation: Generation,
     pub(super) hash: BundleHash,
@@ -204,7 +204,7 @@ pub(super) struct Committing {
 }
 
 /// A reply that waits until what it tells is durable where it must be.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Waiting {
     pub(super) ticket: Ticket,
     pub(super) reply: Reply,

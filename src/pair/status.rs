@@ -72,7 +72,7 @@ impl Pair {
             state: self.state(),
             epoch: self.facts.epoch,
             generation: self.generation(),
-            bundle: committed.map(|committed: &Committed| committed.hash),
+            bundle: committed.map(|committed: &Committed| committed.hash()),
             committed_at: committed.map(|committed| committed.at),
             grace_ends_in: match &self.phase {
                 Phase::Active(active) => active.grace.map(|until| until.since(now.moment)),

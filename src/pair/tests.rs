@@ -284,7 +284,7 @@ impl Script {
         };
         let statement = SignedStatement::sign_apply(statement, &operator()).expect("signed");
         let commit = Commit {
-            config,
+            config: Arc::new(config),
             statements: vec![statement],
             generation: Generation(generation),
             base,

@@ -16,6 +16,7 @@ use redb::{Builder, Database, ReadableDatabase as _};
 
 pub use writer::{Completions, Writer, WriterKind};
 
+use crate::bundle::BundleError;
 use crate::pair::{Durable, Write};
 use crate::seam::disk::{Disk, Medium};
 
@@ -55,6 +56,9 @@ pub enum StoreError {
         /// What is wrong.
         problem: String,
     },
+    /// The bundle is what was written, but nothing that this program serves.
+    #[error("the bundle on the disk cannot be read: {0}")]
+    Bundle(#[from] BundleError),
     /// The disk failed.
     #[error("the data directory cannot be read or written: {0}")]
     Disk(#[from] io::Error),
@@ -186,6 +190,8 @@ fn not_written(error: impl fmt::Display) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bundle::Config;
+    use crate::bundle::fixture::{self, MANIFEST};
     use crate::ledger::{Contents, End, EndReason, Lease, Position, Record, Use};
     use crate::measure::{Epoch, Generation, Seats, Span, Timestamp};
     use crate::name::BundleHash;
@@ -245,11 +251,11 @@ mod tests {
     }
 
     fn committed(generation: u64, statements: Vec<SignedStatement>) -> Write {
-        let bundle: Arc<[u8]> = Arc::from(format!("bundle {generation}").into_bytes());
+        let text = MANIFEST.replace("ttl: 5m", &format!("ttl: {generation}m"));
+        let config = Config::compile(&fixture::bundle(&text)).expect("it compiles");
         Write::Commit(Box::new(Committed {
             generation: Generation(generation),
-            hash: BundleHash::of(&bundle),
-            bundle,
+            config: Arc::new(config),
             statements,
             at: Timestamp::from_ms(5),
             ttl_longest: Span::from_secs(300),
@@ -285,7 +291,8 @@ mod tests {
         assert_eq!(durable.ledger.ends, [end("a")]);
         assert_eq!(durable.ledger.nonces, [("n".to_owned(), Timestamp::from_ms(9))]);
         let committed = durable.committed.expect("a bundle");
-        assert_eq!((committed.generation, &*committed.bundle), (Generation(1), &b"bundle 1"[..]));
+        assert_eq!(committed.generation, Generation(1));
+        assert_eq!(committed.config.bundle.manifest().leases.ttl, Span::from_secs(60));
     }
 
     fn numbered(generation: u64, commit: &str) -> SignedStatement {

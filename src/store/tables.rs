@@ -2,11 +2,14 @@
 //!
 //! Values are JSON of the types that they are, the bundle its canonical bytes. A statement is never removed.
 
+use std::sync::Arc;
+
 use redb::{ReadTransaction, ReadableTable as _, Table, TableDefinition, WriteTransaction};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{StoreError, damaged, not_written};
+use crate::bundle::Config;
 use crate::ledger::{Contents, End, Lease, Position, Record};
 use crate::measure::{Epoch, Generation, Span, Timestamp};
 use crate::name::{BundleHash, UseId};
@@ -93,10 +96,10 @@ pub(super) fn load(transaction: &ReadTransaction) -> Result<(State, Durable), St
             if BundleHash::of(bundle.value()) != form.hash {
                 return Err(damaged("the bundle has another hash"));
             }
+            let config = Arc::new(Config::decode(bundle.value())?);
             Some(Committed {
                 generation: form.generation,
-                hash: form.hash,
-                bundle: bundle.value().into(),
+                config,
                 statements,
                 at: form.at,
                 ttl_longest: Span::from_ms(form.ttl_longest),
@@ -207,15 +210,15 @@ impl<'t> Tables<'t> {
     }
 
     fn commit(&mut self, state: &mut State, committed: &Committed) -> Result<(), StoreError> {
-        let Committed { generation, hash, bundle, statements, at, ttl_longest } = committed;
+        let Committed { generation, config, statements, at, ttl_longest } = committed;
         let form = CommittedForm {
             generation: *generation,
-            hash: *hash,
+            hash: committed.hash(),
             at: *at,
             ttl_longest: ttl_longest.ms(),
         };
         self.put(COMMITTED, &form)?;
-        self.singles.insert(BUNDLE, &**bundle).map_err(not_written)?;
+        self.singles.insert(BUNDLE, config.bundle.bytes()).map_err(not_written)?;
         for statement in statements {
             let bytes = json(statement)?;
             self.statements.insert(state.statement_next, &*bytes).map_err(not_written)?;

@@ -424,7 +424,7 @@ impl<'a> Stage<'a> {
                     let event = Event::OnDisk {
                         server: server.clone(),
                         generation: durable.committed.as_ref().map_or(0, |one| one.generation.0),
-                        bundle: durable.committed.as_ref().map(|one| one.hash.to_string()),
+                        bundle: durable.committed.as_ref().map(|one| one.hash().to_string()),
                         leases: durable
                             .ledger
                             .leases

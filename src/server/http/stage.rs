@@ -4,7 +4,7 @@
 //! "Hostile input"). What it holds is forgotten after a minute.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::State;
 use axum::response::Response;
@@ -55,7 +55,7 @@ pub(super) struct Staging {
 #[derive(Clone)]
 struct Held {
     stage: String,
-    config: Config,
+    config: Arc<Config>,
     signed: SignedStatement,
     operator: OperatorKey,
     generation: Generation,
@@ -220,7 +220,7 @@ impl App {
     async fn runs(&self, generation: Generation, bundle: BundleHash) -> Result<bool, Problem> {
         let runs = self.parts.handle.query(move |pair: &Pair, _: Now| {
             pair.committed()
-                .is_some_and(|runs| (runs.generation, runs.hash) == (generation, bundle))
+                .is_some_and(|runs| (runs.generation, runs.hash()) == (generation, bundle))
         });
         Ok(runs.await?)
     }
@@ -229,7 +229,7 @@ impl App {
     async fn conflict(&self, mut problem: Problem) -> Problem {
         let runs = self.parts.handle.query(|pair: &Pair, _: Now| {
             let last = pair.statements().last().and_then(|signed| signed.read().ok());
-            (pair.generation(), pair.committed().map(|runs| runs.hash), last)
+            (pair.generation(), pair.committed().map(|runs| runs.hash()), last)
         });
         if let Ok((generation, bundle, last)) = runs.await {
             problem.generation = Some(generation);
@@ -268,14 +268,14 @@ impl App {
         accepted: &Accepted,
         bundle: Bundle,
         view: &View,
-    ) -> Result<Config, Problem> {
+    ) -> Result<Arc<Config>, Problem> {
         let refuse = |detail: String| Problem::new(ProblemCode::Refused, detail);
         accepted.check_bundle(&bundle, &self.parts.name).map_err(|error| stage_problem(&error))?;
         self.judge_meaning(accepted, &bundle, view)?;
         let config = Config::compile(&bundle).map_err(|error| refuse(error.to_string()))?;
         self.judge_roles(&config, view).map_err(refuse)?;
         self.judge_change(accepted, &config, view).await?;
-        Ok(config)
+        Ok(Arc::new(config))
     }
 
     /// What the bundle means, by the rules that `validate` knows.
