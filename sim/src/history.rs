@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use tandem::manifest::types::{Mode, Role};
+use tandem::name::{HostName, HostPattern, UserName, UserPattern};
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -115,6 +116,51 @@ pub struct Terms {
     pub alone_after: u64,
     /// The servers by name.
     pub servers: BTreeMap<String, ServerTerms>,
+    /// Who may hold seats, for each product.
+    #[serde(default)]
+    pub rights: Vec<Rights>,
+}
+
+/// Who may hold seats of a product, groups resolved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rights {
+    /// The product.
+    pub product: String,
+    /// Those whom an assignment matches.
+    pub assign: Vec<Whom>,
+    /// Those whom a `deny` entry matches.
+    pub deny: Vec<Whom>,
+}
+
+/// Whom an entry of `assign` or `deny` is about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Whom {
+    /// Users by name or pattern.
+    User(UserPattern),
+    /// Hosts by pattern.
+    Host(HostPattern),
+    /// Addresses, which a history does not tell.
+    Address,
+    /// Anybody.
+    Everyone,
+}
+
+impl Rights {
+    /// Whether this person may hold a seat, as far as that is known: an address may be the one that is meant in an
+    /// assignment, and never is in a denial.
+    #[must_use]
+    pub fn allow(&self, user: &UserName, host: &HostName) -> bool {
+        let fits = |whom: &Whom, unknown: bool| match whom {
+            Whom::User(pattern) => pattern.matches(user),
+            Whom::Host(pattern) => pattern.matches(host),
+            Whom::Address => unknown,
+            Whom::Everyone => true,
+        };
+        self.assign.iter().any(|whom| fits(whom, true))
+            && !self.deny.iter().any(|whom| fits(whom, false))
+    }
 }
 
 /// What a bundle says of one server.

@@ -15,13 +15,13 @@ use tandem::bundle::{Bundle, BundleError, Config};
 use tandem::license;
 use tandem::manifest::check::{Circumstances, Running};
 use tandem::manifest::finding::Severity;
-use tandem::manifest::types::{Manifest, Role, User};
+use tandem::manifest::types::{Manifest, Member, Role, User, Who};
 use tandem::measure::{Span, Timestamp};
-use tandem::name::{ServerName, UserName};
+use tandem::name::{GroupName, ServerName, UserName, UserPattern};
 use tandem::repository::{self, Loaded, Survey};
 use tandem::statement::MemoryKey;
 
-use crate::history::{License, ServerTerms, Terms};
+use crate::history::{License, Rights, ServerTerms, Terms, Whom};
 use crate::scenario::Timing;
 
 pub use forge::Forged;
@@ -197,7 +197,38 @@ impl Subject {
             heartbeat: redundancy.heartbeat.ms(),
             alone_after: redundancy.alone_after().ms(),
             servers: servers.collect(),
+            rights: self.rights(),
         }
+    }
+
+    /// Who may hold what, read from the manifest itself and not from what the servers compile of it.
+    fn rights(&self) -> Vec<Rights> {
+        let members = |name: &GroupName| {
+            let group = self.manifest.groups.iter().find(|group| group.name == *name);
+            group.map_or(&[][..], |group| &group.members)
+        };
+        let whom = |who: &Who| -> Vec<Whom> {
+            let member = |member: &Member| match member {
+                Member::User(user) => UserPattern::new(user.as_str()).ok().map(Whom::User),
+                Member::Host(host) => Some(Whom::Host(host.clone())),
+                Member::Address(_) => Some(Whom::Address),
+            };
+            match who {
+                Who::User(pattern) => vec![Whom::User(pattern.clone())],
+                Who::Host(pattern) => vec![Whom::Host(pattern.clone())],
+                Who::Address(_) => vec![Whom::Address],
+                Who::Everyone => vec![Whom::Everyone],
+                Who::Group(name) => members(name).iter().filter_map(member).collect(),
+            }
+        };
+        let seats = self.manifest.seats.iter();
+        seats
+            .map(|seats| Rights {
+                product: seats.product.to_string(),
+                assign: seats.assign.iter().flat_map(|one| whom(&one.who)).collect(),
+                deny: seats.deny.iter().flat_map(|denial| whom(&denial.who)).collect(),
+            })
+            .collect()
     }
 
     /// What a person should know before they read the results: licenses that give no seats at the run's date.

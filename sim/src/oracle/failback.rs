@@ -18,7 +18,7 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
         let [terms] = terms.as_slice() else { continue };
         let Some(secondary) = terms.servers.keys().find(|name| *name != primary) else { continue };
         let is_primary = terms.servers.get(primary).is_some_and(|one| one.role == Role::Primary);
-        if !is_primary || !view.is_up(secondary, *at) || !links_are_whole(view, *at) {
+        if !is_primary || !view.is_up(secondary, *at) || !view.links_are_whole(*at) {
             continue;
         }
         let settled = at + 2 * terms.failover_after + 4 * terms.heartbeat + 2_000;
@@ -60,18 +60,6 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
         }
     }
     violations
-}
-
-fn links_are_whole(view: &View<'_>, at: u64) -> bool {
-    let mut cuts: Vec<(&str, &str)> = Vec::new();
-    for (_, fault) in view.faults.iter().take_while(|(when, _)| *when <= at) {
-        match fault {
-            Fault::Cut { from, to } => cuts.push((from, to)),
-            Fault::Heal { from, to } => cuts.retain(|link| *link != (from.as_str(), to.as_str())),
-            _ => {}
-        }
-    }
-    cuts.is_empty()
 }
 
 #[cfg(test)]

@@ -74,7 +74,7 @@ fn outages<'a>(view: &View<'a>) -> Vec<Outage<'a>> {
         let [terms] = terms.as_slice() else { continue };
         let Some(secondary) = terms.servers.keys().find(|name| *name != dead) else { continue };
         let was_primary = terms.servers.get(dead).is_some_and(|dead| dead.role == Role::Primary);
-        if !was_primary || !view.is_up(secondary, *at) || !is_whole(view, *at) {
+        if !was_primary || !view.is_up(secondary, *at) || !view.is_whole(*at) {
             continue;
         }
         let wait = terms.failover_after + terms.heartbeat;
@@ -90,21 +90,6 @@ fn outages<'a>(view: &View<'a>) -> Vec<Outage<'a>> {
         found.push(Outage { secondary, from, until, in_step });
     }
     found
-}
-
-/// Whether nothing but what this death broke is broken at this time.
-fn is_whole(view: &View<'_>, at: u64) -> bool {
-    let mut cuts: Vec<(&str, &str)> = Vec::new();
-    let mut disks = false;
-    for (_, fault) in view.faults.iter().take_while(|(when, _)| *when <= at) {
-        match fault {
-            Fault::Cut { from, to } => cuts.push((from, to)),
-            Fault::Heal { from, to } => cuts.retain(|link| *link != (from.as_str(), to.as_str())),
-            Fault::Disk { what, .. } => disks = what != "well",
-            _ => {}
-        }
-    }
-    cuts.is_empty() && !disks
 }
 
 #[cfg(test)]

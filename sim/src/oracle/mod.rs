@@ -4,10 +4,14 @@
 //! request without an answer is unknown: it may have been carried out or not, and both must be allowed for.
 
 pub mod capacity;
+pub mod convergence;
 pub mod durability;
+pub mod entitlement;
 pub mod failback;
 pub mod failover;
+pub mod fencing;
 pub mod one_voice;
+pub mod outage;
 pub mod role_encoding;
 pub mod same_config;
 #[cfg(test)]
@@ -39,22 +43,34 @@ pub enum Promise {
     Durability,
     /// No server goes back to an older generation, and both end at one bundle.
     SameConfig,
+    /// Nobody holds, beyond one renewal, a seat that no assignment of the bundle gives them.
+    Entitlement,
+    /// A server that comes back grants nothing before it has taken over what its peer granted.
+    Fencing,
     /// The secondary answers once the primary is gone.
     Failover,
     /// The primary answers again once it is back, and the secondary is silent.
     Failback,
+    /// Nobody loses a seat in a total outage shorter than the ttl less one renewal interval.
+    Outage,
+    /// In the end both servers have the same bundle and the same ledger.
+    Convergence,
 }
 
 impl Promise {
     /// All of them, safety first.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::RoleEncoding,
         Self::OneVoice,
         Self::Capacity,
         Self::Durability,
         Self::SameConfig,
+        Self::Entitlement,
+        Self::Fencing,
         Self::Failover,
         Self::Failback,
+        Self::Outage,
+        Self::Convergence,
     ];
 
     /// The word for it.
@@ -66,8 +82,12 @@ impl Promise {
             Self::Capacity => "capacity",
             Self::Durability => "durability",
             Self::SameConfig => "same-config",
+            Self::Entitlement => "entitlement",
+            Self::Fencing => "fencing",
             Self::Failover => "failover",
             Self::Failback => "failback",
+            Self::Outage => "outage",
+            Self::Convergence => "convergence",
         }
     }
 
@@ -81,8 +101,12 @@ impl Promise {
             Self::Capacity => capacity::judge(&view),
             Self::Durability => durability::judge(&view),
             Self::SameConfig => same_config::judge(&view),
+            Self::Entitlement => entitlement::judge(&view),
+            Self::Fencing => fencing::judge(&view),
             Self::Failover => failover::judge(&view),
             Self::Failback => failback::judge(&view),
+            Self::Outage => outage::judge(&view),
+            Self::Convergence => convergence::judge(&view),
         }
     }
 }

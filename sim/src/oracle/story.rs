@@ -1,8 +1,11 @@
 //! Made-up histories, for the oracles' own tests: two servers with two seats each, and whatever is told of them.
 
 use tandem::manifest::types::{Mode, Role};
+use tandem::name::UserPattern;
 
-use crate::history::{Answered, Ask, Entry, Event, Fault, Lease, License, ServerTerms, Terms};
+use crate::history::{
+    Answered, Ask, Entry, Event, Fault, Lease, License, Rights, ServerTerms, Terms, Whom,
+};
 use crate::oracle::Promise;
 
 /// How long an answer takes.
@@ -210,8 +213,13 @@ fn terms(bundle: &str, mode: Mode) -> Terms {
             until: Some(LICENSED_UNTIL),
         }],
     };
+    let ends = bundle == "sha256:two";
+    let user = |name: &str| Whom::User(UserPattern::new(name).expect("a pattern"));
+    let mut deny = vec![user("mallory")];
+    deny.extend(ends.then(|| user("leaver")));
     Terms {
         bundle: bundle.into(),
+        rights: vec![Rights { product: "designer".into(), assign: vec![Whom::Everyone], deny }],
         refused_for: None,
         mode,
         failover_after: 3_000,

@@ -234,6 +234,58 @@ impl<'a> View<'a> {
         splits
     }
 
+    /// Whether no link is cut at this time.
+    pub(crate) fn links_are_whole(&self, at: u64) -> bool {
+        let mut cuts: Vec<(&str, &str)> = Vec::new();
+        for (_, fault) in self.faults.iter().take_while(|(when, _)| *when <= at) {
+            match fault {
+                Fault::Cut { from, to } => cuts.push((from, to)),
+                Fault::Heal { from, to } => {
+                    cuts.retain(|link| *link != (from.as_str(), to.as_str()));
+                }
+                _ => {}
+            }
+        }
+        cuts.is_empty()
+    }
+
+    /// Whether no link is cut and no disk is bad at this time.
+    pub(crate) fn is_whole(&self, at: u64) -> bool {
+        let before = self.faults.iter().take_while(|(when, _)| *when <= at);
+        let disk = before.filter_map(|(_, fault)| match fault {
+            Fault::Disk { what, .. } => Some(what.as_str()),
+            _ => None,
+        });
+        self.links_are_whole(at) && disk.last().is_none_or(|what| what == "well")
+    }
+
+    /// The other server of the pair, by the bundles in force in between.
+    pub(crate) fn peer(&self, server: &str, from: u64, to: u64) -> Option<&'a str> {
+        let terms = self.in_force(from, to);
+        let mut names = terms.iter().flat_map(|terms| terms.servers.keys());
+        names.find(|name| *name != server).map(String::as_str)
+    }
+
+    /// Whether a server knows nothing of a lease that it was asked about or that its disk should hold, in between:
+    /// when, and how that showed.
+    pub(crate) fn forgot(&self, server: &str, lease: &str, from: u64) -> Option<(u64, String)> {
+        let asked = self.exchanges.iter().find_map(|exchange| {
+            let Ask::Renew { lease: of, .. } = exchange.ask else { return None };
+            let reply = exchange.got(404)?;
+            let known = reply.code != Some("unknown-lease") || of != lease;
+            (!known && exchange.to == server && exchange.asked >= from)
+                .then(|| (reply.at, format!("`{server}` does not know the lease {lease}")))
+        });
+        let on_disk = self.entries.iter().find_map(|entry| {
+            let Event::OnDisk { server: of, leases, .. } = &entry.event else { return None };
+            let gone = of == server && entry.at >= from && !leases.iter().any(|id| id == lease);
+            gone.then(|| {
+                (entry.at, format!("the disk of `{server}` does not hold the lease {lease}"))
+            })
+        });
+        asked.into_iter().chain(on_disk).min()
+    }
+
     /// Whether the two servers were split at some time in between.
     pub(crate) fn was_split(&self, servers: [&str; 2], from: u64, to: u64) -> bool {
         let [a, b] = servers;
