@@ -1,5 +1,8 @@
 //! Scenes of two servers, played as scripts over a network and disks in memory: what each promise means.
 
+mod frames;
+mod v1;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use super::*;
@@ -85,6 +88,10 @@ struct Script {
     replies: BTreeMap<u64, Reply>,
     retry_at: u64,
     granted: u64,
+    /// Whether the servers hear of each other only what version 1 of the frames says.
+    speaks_v1: bool,
+    record_frames: bool,
+    frames: Vec<String>,
 }
 
 impl Script {
@@ -106,6 +113,9 @@ impl Script {
             replies: BTreeMap::new(),
             retry_at: 0,
             granted: 0,
+            speaks_v1: false,
+            record_frames: false,
+            frames: Vec::new(),
         };
         script.start(A);
         script.start(B);
@@ -174,7 +184,13 @@ impl Script {
                     self.machines[at].writing.push_back((self.now + self.disk_ms, id, writes));
                 }
                 Effect::Send(frame) => {
-                    let text = serde_json::to_string(&frame).expect("a frame is JSON");
+                    let mut text = serde_json::to_string(&frame).expect("a frame is JSON");
+                    if self.speaks_v1 {
+                        text = v1::read(&text);
+                    }
+                    if self.record_frames {
+                        self.frames.push(text.clone());
+                    }
                     let frame: Frame = serde_json::from_str(&text).expect("and back");
                     if self.connected && !hang_up {
                         self.machines[1 - at].inbox.push_back((self.now + 1, frame));
