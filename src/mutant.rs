@@ -48,6 +48,12 @@ mutants! {
     CatchUpOverwrites = "catch-up-overwrites",
     /// An active server that was paused wakes up and keeps serving.
     WakesServing = "wakes-serving",
+    /// A server that hands service over keeps serving until its peer asks for it.
+    HandsOverServing = "hands-over-serving",
+    /// A server tells its peer that service is handed over before that is durable.
+    HandsOverEarly = "hands-over-early",
+    /// A primary that takes the place of a dead leader gives service back to that when it returns.
+    TakesOverWithoutLead = "takes-over-without-lead",
 }
 
 impl Mutant {

@@ -49,6 +49,12 @@ marks! {
     FoundPeer = "found-peer",
     /// A primary found no peer within its time.
     FoundNoPeer = "found-no-peer",
+    /// Service was handed over, by an operator's word.
+    HandedOver = "handed-over",
+    /// A server learned from its peer that it leads now.
+    LedByWord = "led-by-word",
+    /// The peer to which service was handed over did not take it.
+    HandoverFailed = "handover-failed",
 }
 
 /// A set of marks.

@@ -71,7 +71,9 @@ impl From<Refusal> for Problem {
                 ProblemCode::InvalidRequest,
                 "this command was carried out before: sign it anew to repeat it",
             ),
-            Refusal::FenceRefused { reason } => Self::new(ProblemCode::Refused, reason),
+            Refusal::FenceRefused { reason } | Refusal::HandoverRefused { reason } => {
+                Self::new(ProblemCode::Refused, reason)
+            }
         }
     }
 }

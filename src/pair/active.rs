@@ -37,6 +37,7 @@ impl Pair {
                 self.force_release(ticket, &lease, &reason, nonce, out);
             }
             Command::Fence { server, nonce } => self.fence(ticket, &server, nonce, out),
+            Command::Handover { server, nonce } => self.handover(ticket, &server, nonce, out),
             Command::Commit(_) => {}
         }
     }
@@ -220,7 +221,7 @@ impl Pair {
     }
 
     /// Makes the record just made durable here, and sends it to a peer that counts.
-    fn record(&mut self, record: Record, out: &mut Vec<Effect>) {
+    pub(super) fn record(&mut self, record: Record, out: &mut Vec<Effect>) {
         self.record_at(self.ledger.position(), record, out);
     }
 

@@ -35,6 +35,13 @@ pub enum Command {
         /// The statement's nonce.
         nonce: Nonce,
     },
+    /// An operator moves service to the other server.
+    Handover {
+        /// The server that is to serve.
+        server: ServerName,
+        /// The statement's nonce.
+        nonce: Nonce,
+    },
 }
 
 /// A nonce of an operator's statement: taken once.
@@ -143,6 +150,11 @@ pub enum Refusal {
         /// Why.
         reason: String,
     },
+    /// Service cannot be moved now, or did not move.
+    HandoverRefused {
+        /// Why, and what to do.
+        reason: String,
+    },
 }
 
 impl Refusal {
@@ -156,7 +168,8 @@ impl Refusal {
             Self::Grace { .. } => "grace",
             Self::UnknownProduct => "unknown-product",
             Self::UnknownLease => "unknown-lease",
-            Self::UseTaken | Self::NonceTaken | Self::FenceRefused { .. } => "invalid-request",
+            Self::UseTaken | Self::NonceTaken => "invalid-request",
+            Self::FenceRefused { .. } | Self::HandoverRefused { .. } => "refused",
             Self::Denied => "denied",
             Self::NotEntitled => "not-entitled",
             Self::NoSeatFree { .. } => "no-seat-free",

@@ -114,12 +114,12 @@ impl Pair {
             self.persist(vec![Write::Facts(self.facts.clone())], out);
         }
         self.recharge();
-        if matches!(self.phase, Phase::Unconfigured)
-            && let Some(role) = self.role()
-        {
-            self.phase = Phase::begin(role, &self.redundancy(), self.now.moment);
+        if matches!(self.phase, Phase::Unconfigured) && self.role().is_some() {
+            self.phase = Phase::begin(self.is_leader(), &self.redundancy(), self.now.moment);
             self.last_beat = self.now.moment;
         }
+        // Where the server that led is replaced, the primary leads.
+        self.follow_lead(out);
         let mut details = Map::new();
         details.insert("generation".into(), commit.generation.0.into());
         if let Some(committed) = &self.committed {

@@ -7,6 +7,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::lead::Lead;
 use crate::ledger::{Contents, Position, Record};
 use crate::manifest::types::Role;
 use crate::measure::{Epoch, Generation, Timestamp};
@@ -68,9 +69,9 @@ pub enum Frame {
         /// The position.
         position: Position,
     },
-    /// The primary asks the secondary to stop serving and to give its whole ledger.
+    /// The server that leads asks the other one to stop serving and to give its whole ledger.
     HandOver,
-    /// The secondary's whole ledger, given on a [`Frame::HandOver`]: it has stopped serving.
+    /// The other server's whole ledger, given on a [`Frame::HandOver`]: it has stopped serving.
     HandedOver {
         /// A part of the ledger.
         contents: Box<Contents>,
@@ -119,6 +120,9 @@ pub struct Hello {
     pub served: bool,
     /// Whether it was ever in step with its peer: one that was not, where the other was, has lost its disk.
     pub met: bool,
+    /// Who leads, where that was ever said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lead: Option<Lead>,
     /// Its wall clock: peers more than 60 s apart say so.
     pub wall: Timestamp,
 }

@@ -56,6 +56,7 @@ impl Pair {
             position: self.ledger.position(),
             served: self.facts.served,
             met: self.facts.met,
+            lead: self.lead_told(),
             wall: self.now.wall,
         };
         self.send(Frame::Hello(hello), out);
@@ -73,6 +74,7 @@ impl Pair {
         }
         if self.peer_is_active() && !crate::mutant!(SecondaryIgnoresHeartbeats) {
             self.hear_active();
+            self.tell_handed_over(out);
         }
         match frame {
             Frame::Hello(hello) => self.on_hello(hello, out),
@@ -109,14 +111,13 @@ impl Pair {
             self.event("same-role", details, out);
         }
         self.learn_epoch(hello.epoch);
+        self.learn_lead(hello.lead.as_ref(), out);
         let active = hello.state == State::Active;
         if let Some(link) = &mut self.link {
             link.hello = Some(hello);
         }
         self.offer(out);
-        if active
-            && !self.is_primary()
-            && matches!(self.phase, Phase::Active(_) | Phase::TakingOver)
+        if active && !self.is_leader() && matches!(self.phase, Phase::Active(_) | Phase::TakingOver)
         {
             self.stop_serving(out);
         }
@@ -131,7 +132,7 @@ impl Pair {
         if self.link.as_ref().is_some_and(|link| link.behind >= 3) {
             self.offer(out);
         }
-        if self.is_primary() {
+        if self.is_leader() {
             if let Some(link) = &mut self.link {
                 link.acknowledge(beat.received);
             }
@@ -162,9 +163,9 @@ impl Pair {
         Some(whole)
     }
 
-    /// The primary judges what its secondary said: ask for its ledger, or catch it up.
+    /// The server that leads judges what the other one said: ask for its ledger, or catch it up.
     pub(super) fn consider_peer(&mut self, out: &mut Vec<Effect>) {
-        if !self.is_primary() {
+        if !self.is_leader() {
             return;
         }
         let undecided = match &self.phase {
@@ -177,12 +178,13 @@ impl Pair {
         };
         let Some(link) = &self.link else { return };
         let Some(hello) = &link.hello else { return };
-        if !undecided || hello.role != Some(Role::Secondary) || self.is_silent() {
+        let is_other = hello.role.is_some() && hello.role != self.role();
+        if !undecided || !is_other || self.is_silent() {
             return;
         }
         let ahead = hello.position > self.ledger.position();
         let must_hand_over = hello.served || link.state == State::Active || ahead;
-        // A secondary that was never in step, where this primary was, has lost its disk: what it granted is unknown.
+        // A peer that was never in step, where this server was, has lost its disk: what it granted is unknown.
         let forgot = self.facts.met && !hello.met;
         if must_hand_over && !link.asked && !crate::mutant!(CatchUpOverwrites) {
             self.ask(out);
@@ -221,7 +223,7 @@ impl Pair {
         }
     }
 
-    /// A primary whose secondary has nothing that it lacks serves again.
+    /// A server that leads and whose peer has nothing that it lacks serves again.
     fn come_back(&mut self, grace: bool, out: &mut Vec<Effect>) {
         crate::seen!(FoundPeer);
         let epoch = self.next_epoch();
@@ -233,7 +235,7 @@ impl Pair {
         self.persist_then(vec![Write::Facts(self.facts.clone())], next, out);
     }
 
-    /// The secondary's whole ledger has come: it is merged, and both count as one from here on (rules 6 and 7).
+    /// The other server's whole ledger has come: it is merged, and both count as one from here on (rules 6 and 7).
     fn on_handed_over(&mut self, theirs: Contents, out: &mut Vec<Effect>) {
         let asked = self.link.as_ref().is_some_and(|link| link.asked);
         let expected = match &self.phase {
@@ -285,7 +287,7 @@ impl Pair {
         }
     }
 
-    /// Sends the whole ledger to the secondary; records follow it from here on.
+    /// Sends the whole ledger to the other server; records follow it from here on.
     fn catch_up(&mut self, out: &mut Vec<Effect>) {
         self.turn_to_peer(Peering::CatchingUp);
         self.durable_at_peer = 0;
@@ -294,7 +296,7 @@ impl Pair {
         }
     }
 
-    /// The secondary has it all on its disk: "paired" is made durable.
+    /// The other server has it all on its disk: "paired" is made durable.
     fn on_caught_up(&mut self, position: Position, out: &mut Vec<Effect>) {
         let Phase::Active(active) = &mut self.phase else { return };
         if active.peering != Peering::CatchingUp || position.epoch != self.ledger.position().epoch {
@@ -325,7 +327,7 @@ impl Pair {
         }
     }
 
-    /// The peer stops on purpose: a primary need not wait for it (rule 2).
+    /// The peer stops on purpose: a server that leads need not wait for it (rule 2).
     fn on_goodbye(&mut self, out: &mut Vec<Effect>) {
         let waits = match &self.phase {
             Phase::Active(active) => {
@@ -333,7 +335,7 @@ impl Pair {
             }
             _ => false,
         };
-        if waits && self.is_primary() {
+        if waits && self.is_leader() {
             self.go_alone(out);
         }
         self.disconnect(out);

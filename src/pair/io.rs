@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::command::{Command, Reply};
 use super::config::generation_of;
 use super::frame::{Frame, State};
+use super::lead::Lead;
 use crate::bundle::Config;
 use crate::ledger::{Contents, Position, Record};
 use crate::manifest::types::Role;
@@ -86,7 +87,7 @@ pub enum Write {
 pub struct Facts {
     /// The latest epoch that this server made or learned of.
     pub epoch: Epoch,
-    /// Whether the primary counts on its secondary for every grant.
+    /// Whether this server, the one that leads, counts on its peer for every grant.
     pub paired: bool,
     /// Whether this server has served since it was last in step.
     pub served: bool,
@@ -96,6 +97,9 @@ pub struct Facts {
     pub wall: Timestamp,
     /// The identity key that the peer proved, where the manifest pins none.
     pub peer_key: Option<PublicKey>,
+    /// Who leads, where that was ever said: without a word the primary does.
+    #[serde(default)]
+    pub lead: Option<Lead>,
 }
 
 /// A bundle that was committed.

@@ -10,6 +10,7 @@ mod config;
 mod frame;
 mod heal;
 mod io;
+mod lead;
 mod phase;
 mod standby;
 mod status;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 pub use command::{Command, Commit, Held, Nonce, Refusal, Reply};
 pub use frame::{Frame, Heartbeat, Hello, State};
 pub use io::{Committed, Durable, Effect, Event, Facts, Input, Standing, Ticket, Write, WriteId};
+pub use lead::Lead;
 pub use status::{PairStatus, PeerStatus, ProductStatus};
 
 use phase::{Committing, Link, Next, Peering, Phase, Waiting};
@@ -59,6 +61,12 @@ pub struct Pair {
     durable_at_peer: u64,
     /// A bundle that is being made durable: no other is taken meanwhile.
     committing: Option<Committing>,
+    /// What the peer may hear of who leads: durable here, or heard from it.
+    lead_told: Option<Lead>,
+    /// The write that makes durable who leads.
+    lead_write: WriteId,
+    /// The command that moves service to the peer, until that serves.
+    handover: Option<Ticket>,
     last_beat: Moment,
     wall_written: Timestamp,
     renewed: BTreeSet<LeaseId>,
@@ -95,8 +103,9 @@ impl Pair {
         let phase = match &config {
             None => Phase::Unconfigured,
             Some(config) => {
-                let role = config.role_of(&me).ok_or(StartError::Renamed { name: me.clone() })?;
-                Phase::begin(role, &config.redundancy, now.moment)
+                config.role_of(&me).ok_or(StartError::Renamed { name: me.clone() })?;
+                let leads = *lead::leader(config, &facts) == me;
+                Phase::begin(leads, &config.redundancy, now.moment)
             }
         };
         let terms = config.as_deref().and_then(|config| terms(config, &me, now));
@@ -104,6 +113,9 @@ impl Pair {
         Ok(Self {
             me,
             trust,
+            lead_told: facts.lead.clone(),
+            lead_write: WriteId(0),
+            handover: None,
             facts,
             committed: durable.committed,
             config,
@@ -278,6 +290,7 @@ impl Pair {
                 next => self.follow(next, out),
             }
         }
+        self.tell_lead_when_durable(out);
         if let Some((link, position)) = tell
             && link == self.link_count
         {
@@ -298,6 +311,7 @@ impl Pair {
 
     fn on_stop(&mut self, out: &mut Vec<Effect>) {
         self.refuse_waiting(&Refusal::Recovering, out);
+        self.fail_handover(out);
         self.send(Frame::Goodbye, out);
         self.event("stopped", serde_json::Map::new(), out);
         self.phase = Phase::Stopped;
@@ -306,6 +320,7 @@ impl Pair {
     /// Drops everything: what is known is only what the disk holds (rules 6 and 11).
     fn restart(&mut self, reason: &'static str, out: &mut Vec<Effect>) {
         self.refuse_waiting(&Refusal::Recovering, out);
+        self.fail_handover(out);
         self.disconnect(out);
         out.push(Effect::Restart { reason });
         self.phase = Phase::Stopped;

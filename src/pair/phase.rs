@@ -6,7 +6,7 @@ use super::command::{Commit, Reply};
 use super::frame::{Hello, State};
 use super::io::{Ticket, WriteId};
 use crate::ledger::{Contents, Position};
-use crate::manifest::types::{Redundancy, Role};
+use crate::manifest::types::Redundancy;
 use crate::measure::{Epoch, Generation, Moment};
 use crate::name::{BundleHash, LeaseId};
 
@@ -15,7 +15,7 @@ use crate::name::{BundleHash, LeaseId};
 pub(super) enum Phase {
     /// It has no bundle.
     Unconfigured,
-    /// A primary that starts: it looks for its peer until then (rule 6).
+    /// A server that leads and starts: it looks for its peer until then (rule 6).
     Recovering { until: Moment },
     /// A server whose next epoch is being made durable, to serve in it.
     TakingOver,
@@ -29,10 +29,10 @@ pub(super) enum Phase {
 
 impl Phase {
     /// How a server with a bundle begins.
-    pub(super) fn begin(role: Role, redundancy: &Redundancy, now: Moment) -> Self {
-        match role {
-            Role::Primary => Self::Recovering { until: now + redundancy.failover_after },
-            Role::Secondary => Self::Standby(Standby::silent(now)),
+    pub(super) fn begin(leads: bool, redundancy: &Redundancy, now: Moment) -> Self {
+        match leads {
+            true => Self::Recovering { until: now + redundancy.failover_after },
+            false => Self::Standby(Standby::silent(now)),
         }
     }
 
@@ -86,7 +86,7 @@ pub(super) struct Active {
 /// How an active server stands with its peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Peering {
-    /// It counts on nobody: what is durable here is granted. A secondary that serves always does so.
+    /// It counts on nobody: what is durable here is granted. One that serves and does not lead always does so.
     Alone,
     /// "Alone" is being made durable.
     GoingAlone,

@@ -19,7 +19,7 @@ impl Pair {
         }
     }
 
-    /// The active server's heartbeat reached a secondary.
+    /// The active server's heartbeat reached one that does not lead.
     pub(super) fn on_active_heartbeat(&mut self, beat: &Heartbeat, out: &mut Vec<Effect>) {
         if matches!(self.phase, Phase::Active(_) | Phase::TakingOver) {
             self.stop_serving(out);
@@ -43,7 +43,8 @@ impl Pair {
         }
     }
 
-    /// A secondary that serves meets a primary that serves: it stops at once, and hands over (rule 7).
+    /// A server that serves and does not lead meets the one that leads and serves: it stops at once, and hands over
+    /// (rule 7).
     pub(super) fn stop_serving(&mut self, out: &mut Vec<Effect>) {
         if mutant!(SecondaryIgnoresHeartbeats) && matches!(self.phase, Phase::Active(_)) {
             return;
@@ -53,9 +54,9 @@ impl Pair {
         self.tell_state(out);
     }
 
-    /// The primary wants this server's ledger: from here on it grants and renews nothing.
+    /// The server that leads wants this one's ledger: from here on it grants and renews nothing.
     pub(super) fn hand_over(&mut self, out: &mut Vec<Effect>) {
-        if self.is_primary() {
+        if self.is_leader() {
             return;
         }
         match &mut self.phase {
@@ -141,7 +142,7 @@ impl Pair {
         let redundancy = self.redundancy();
         let now = self.now.moment;
         let Phase::Standby(standby) = &self.phase else { return };
-        // Without the 3 % that the primary adds: it may not yet have gone on alone.
+        // Without the 3 % that the other server adds: it may not yet have gone on alone.
         let knows_all = standby.in_step
             && !standby.handing_over
             && now.since(standby.acked) < redundancy.alone_after_least();
@@ -156,6 +157,11 @@ impl Pair {
         self.facts.served = true;
         self.facts.paired = false;
         self.ledger.begin(epoch);
+        // What was handed over stays so only as long as who serves lives (rule 8).
+        if self.is_primary() && !mutant!(TakesOverWithoutLead) {
+            self.lead(self.me.clone(), epoch, out);
+        }
+        self.fail_handover(out);
         self.phase = Phase::TakingOver;
         let next = Next::Serve { epoch, grace: !knows_all, alone: true };
         self.persist_then(vec![Write::Facts(self.facts.clone())], next, out);

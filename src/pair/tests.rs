@@ -1,6 +1,7 @@
 //! Scenes of two servers, played as scripts over a network and disks in memory: what each promise means.
 
 mod frames;
+mod handover;
 mod v1;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -227,9 +228,24 @@ impl Script {
         }
     }
 
+    /// When the next thing happens: between, time passes and nothing else.
+    fn next_due(&self) -> u64 {
+        let both = self.machines.iter().all(|machine| machine.pair.is_some());
+        let connects = (both && !self.connected && !self.cut).then_some(self.retry_at);
+        let of_machine = |machine: &Machine| {
+            let deadline = machine.pair.as_ref().and_then(Pair::deadline).map(Moment::ms);
+            let written = machine.writing.front().map(|(due, ..)| *due);
+            let arrived = machine.inbox.front().map(|(due, _)| *due);
+            [deadline, written, arrived].into_iter().flatten().min()
+        };
+        let of_machines = self.machines.iter().filter_map(of_machine);
+        of_machines.chain(connects).min().unwrap_or(u64::MAX)
+    }
+
     fn run(&mut self, ms: u64) {
-        for _ in 0..ms {
-            self.now += 1;
+        let end = self.now + ms;
+        while self.now < end {
+            self.now = self.next_due().clamp(self.now + 1, end);
             let both = self.machines.iter().all(|machine| machine.pair.is_some());
             if both && !self.connected && !self.cut && self.now >= self.retry_at {
                 self.connected = true;
