@@ -120,7 +120,7 @@ pub struct Hello {
     pub served: bool,
     /// Whether it was ever in step with its peer: one that was not, where the other was, has lost its disk.
     pub met: bool,
-    /// Who leads, where that was ever said.
+    /// Who leads; absent from a peer that knows of no handover.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lead: Option<Lead>,
     /// Its wall clock: peers more than 60 s apart say so.

@@ -50,9 +50,14 @@ impl Pair {
         self.leader() == Some(&self.me)
     }
 
-    /// What may be said of who leads: only what is durable here, or at the peer.
+    /// What may be said of who leads: only what is durable here, or at the peer. Where nobody ever said it, that too:
+    /// a peer that says nothing is of a version that knows of no handover.
     pub(super) fn lead_told(&self) -> Option<Lead> {
-        self.lead_told.clone()
+        let nobody_said = || {
+            let server = self.leader()?.clone();
+            Some(Lead { server, epoch: Epoch(0), since: Timestamp::from_ms(0) })
+        };
+        self.lead_told.clone().or_else(nobody_said)
     }
 
     /// From here on that server leads; told to the peer once the next write is durable.
@@ -74,7 +79,8 @@ impl Pair {
     /// The peer says who leads: the later word counts.
     pub(super) fn learn_lead(&mut self, theirs: Option<&Lead>, out: &mut Vec<Effect>) {
         let Some(theirs) = theirs else { return };
-        if self.facts.lead.as_ref().is_some_and(|ours| ours.epoch >= theirs.epoch) {
+        let ours = self.facts.lead.as_ref().map(|lead| lead.epoch).unwrap_or_default();
+        if ours >= theirs.epoch {
             return;
         }
         self.learn_epoch(theirs.epoch);
@@ -180,6 +186,11 @@ impl Pair {
                  `tandem status` says that they are paired"
             ));
         };
+        if hello.lead.is_none() {
+            return Some(format!(
+                "`{server}` runs a version that knows of no handover: upgrade it"
+            ));
+        }
         if active.peering != Peering::Paired {
             return Some(format!(
                 "`{server}` is not in step yet: wait until `tandem status` says that the two are paired"

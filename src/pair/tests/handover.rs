@@ -205,6 +205,16 @@ fn a_handover_that_cannot_be_done_says_why() {
 }
 
 #[test]
+fn a_peer_of_a_version_without_handovers_is_not_asked_to_lead() {
+    let mut script = Script::begin();
+    script.speaks_v1 = true;
+    script.commit(A, config(3), 1);
+    script.commit(B, config(3), 1);
+    script.run(600);
+    insta::assert_snapshot!(script.no_handover(A, "lic-b"), @"`lic-b` runs a version that knows of no handover: upgrade it");
+}
+
+#[test]
 fn a_server_in_grace_is_not_handed_over() {
     let mut script = Script::paired(3);
     script.kill(B);
