@@ -86,9 +86,6 @@ impl Pair {
                 if let Some(record) = granted.record {
                     self.record(record, out);
                 }
-                if granted.is_new {
-                    self.tell_lease("granted", &granted.lease, out);
-                }
                 let id = granted.lease;
                 let Some(held) = self.held(&id, &request.use_id, granted.is_new) else { return };
                 let begun = (granted.is_new && recorded).then_some(id);
@@ -109,6 +106,7 @@ impl Pair {
             Ok(id) => {
                 self.renewed.insert(id.clone());
                 if let Some(held) = self.held(&id, &token.use_id, false) {
+                    self.tell_given(&held, out);
                     reply(ticket, held, out);
                 }
             }
@@ -244,6 +242,7 @@ impl Pair {
         out: &mut Vec<Effect>,
     ) {
         if mutant!(AckBeforeSync) {
+            self.tell_given(&answer, out);
             return reply(ticket, answer, out);
         }
         self.waiting.push_back(Waiting {
@@ -273,6 +272,7 @@ impl Pair {
                 break;
             }
             if let Some(waiting) = self.waiting.pop_front() {
+                self.tell_given(&waiting.reply, out);
                 reply(waiting.ticket, waiting.reply, out);
             }
         }

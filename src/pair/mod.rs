@@ -14,6 +14,7 @@ mod lead;
 mod phase;
 mod standby;
 mod status;
+mod tell;
 mod timer;
 
 #[cfg(test)]

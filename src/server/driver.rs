@@ -187,7 +187,7 @@ enum Woken {
 impl Driver {
     /// Opens the disk and begins with what it holds.
     pub(super) async fn open(
-        setup: Setup,
+        mut setup: Setup,
     ) -> Result<(Self, Handle, mpsc::Sender<LinkEvent>), OpenError> {
         let running = Running::open(&setup, setup.accept_clock).await?;
         let (message_sender, messages) = mpsc::channel(MESSAGES_MAX);
@@ -195,6 +195,8 @@ impl Driver {
         let (view, views) = watch::channel(Arc::new(View::of(&running.pair, false)));
         let handle =
             Handle { messages: message_sender, view: views, problem: setup.problem.clone() };
+        let opening = running.pair.opening(None);
+        setup.events.tell(setup.world.clock.now().wall, opening);
         let driver = Self {
             setup,
             running,
@@ -222,6 +224,8 @@ impl Driver {
                     if !self.reopen().await {
                         return;
                     }
+                    let opening = self.running.pair.opening(Some(reason));
+                    self.setup.events.tell(self.setup.world.clock.now().wall, opening);
                 }
             }
         }
