@@ -54,6 +54,12 @@ mutants! {
     HandsOverEarly = "hands-over-early",
     /// A primary that takes the place of a dead leader gives service back to that when it returns.
     TakesOverWithoutLead = "takes-over-without-lead",
+    /// A server whose disk hangs goes on as if it did not.
+    HungDiskUnnoticed = "hung-disk-unnoticed",
+    /// A server that starts speaks to its peer before its disk has taken a write.
+    SpeaksBeforeWriting = "speaks-before-writing",
+    /// A primary none of whose licenses is valid keeps its secondary silent.
+    ServesUnlicensed = "serves-unlicensed",
 }
 
 impl Mutant {

@@ -45,6 +45,12 @@ marks! {
     CaughtUp = "caught-up",
     /// A server found that it had been paused, and started anew.
     WokeLate = "woke-late",
+    /// A server found that its disk hangs.
+    DiskHung = "disk-hung",
+    /// A primary found that none of its licenses is valid, and stepped aside.
+    Unlicensed = "unlicensed",
+    /// A primary that had stepped aside got a valid license.
+    LicensedAgain = "licensed-again",
     /// A primary found its peer within its time.
     FoundPeer = "found-peer",
     /// A primary found no peer within its time.

@@ -184,6 +184,13 @@ impl Redundancy {
         self.alone_after_least().with_drift()
     }
 
+    /// How long a write may take before the disk counts as hanging (pair.md, rule 9): what a peer waits for comes on
+    /// top of it, so it is half of the shortest wait.
+    #[must_use]
+    pub fn disk_hangs_after(&self) -> Span {
+        self.failover_after.part(2)
+    }
+
     /// The same without the allowance for drifting clocks: how long the secondary can count on it.
     #[must_use]
     pub fn alone_after_least(&self) -> Span {

@@ -21,6 +21,9 @@ const HOLDERS_NAMED: usize = 20;
 
 impl Pair {
     pub(super) fn on_command(&mut self, ticket: Ticket, command: Command, out: &mut Vec<Effect>) {
+        if matches!(self.phase, Phase::Stuck) {
+            return reply(ticket, Reply::Refused(Refusal::Recovering), out);
+        }
         // A bundle is taken whatever this server does; everything else only while it serves.
         let command = match command {
             Command::Commit(commit) => return self.on_commit(Some(ticket), commit, out),

@@ -132,6 +132,7 @@ impl Pair {
         // The peer learns at once what runs here now, and what this server has become.
         self.say_hello(out);
         self.consider_peer(out);
+        self.judge_licenses(out);
     }
 
     fn tell_committed(&self, ticket: Option<Ticket>, out: &mut Vec<Effect>) {

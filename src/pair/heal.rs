@@ -18,6 +18,9 @@ const CLOCKS_APART: Span = Span::from_secs(60);
 
 impl Pair {
     pub(super) fn on_connected(&mut self, out: &mut Vec<Effect>) {
+        if !self.takes_link() {
+            return out.push(Effect::Disconnect);
+        }
         self.link_count += 1;
         self.link = Some(Link::new(self.now.moment));
         self.lose_peer(out);
@@ -72,6 +75,13 @@ impl Pair {
             Frame::Heartbeat(beat) => link.state = beat.state,
             _ => {}
         }
+        if matches!(self.phase, Phase::Starting { .. }) {
+            // Judged once this server begins.
+            if let Frame::Hello(hello) = frame {
+                link.hello = Some(hello);
+            }
+            return;
+        }
         if self.peer_is_active() && !crate::mutant!(SecondaryIgnoresHeartbeats) {
             self.hear_active();
             self.tell_handed_over(out);
@@ -98,7 +108,7 @@ impl Pair {
         }
     }
 
-    fn on_hello(&mut self, hello: Hello, out: &mut Vec<Effect>) {
+    pub(super) fn on_hello(&mut self, hello: Hello, out: &mut Vec<Effect>) {
         let apart = self.now.wall.since(hello.wall).max(hello.wall.since(self.now.wall));
         if apart > CLOCKS_APART {
             let mut details = Map::new();

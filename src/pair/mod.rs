@@ -8,6 +8,7 @@ mod active;
 mod command;
 mod config;
 mod frame;
+mod half_dead;
 mod heal;
 mod io;
 mod lead;
@@ -56,6 +57,8 @@ pub struct Pair {
     written: WriteId,
     /// The last write that is known to be durable.
     durable: WriteId,
+    /// The writes that are not durable yet, each with when it was ordered.
+    writing: VecDeque<(WriteId, Moment)>,
     next: VecDeque<(WriteId, Next)>,
     waiting: VecDeque<Waiting>,
     /// The last record of this epoch that the peer has made durable.
@@ -105,8 +108,7 @@ impl Pair {
             None => Phase::Unconfigured,
             Some(config) => {
                 config.role_of(&me).ok_or(StartError::Renamed { name: me.clone() })?;
-                let leads = *lead::leader(config, &facts) == me;
-                Phase::begin(leads, &config.redundancy, now.moment)
+                Phase::Starting { writing: false }
             }
         };
         let terms = config.as_deref().and_then(|config| terms(config, &me, now));
@@ -126,6 +128,7 @@ impl Pair {
             link_count: 0,
             written: WriteId(0),
             durable: WriteId(0),
+            writing: VecDeque::new(),
             next: VecDeque::new(),
             waiting: VecDeque::new(),
             durable_at_peer: 0,
@@ -143,6 +146,7 @@ impl Pair {
             return;
         }
         self.tell_time(now);
+        self.prove_disk(out);
         if self.notice_pause(out) {
             return;
         }
@@ -256,6 +260,7 @@ impl Pair {
     /// Orders a write; whatever depends on it waits for its number.
     fn persist(&mut self, writes: Vec<Write>, out: &mut Vec<Effect>) -> WriteId {
         self.written = WriteId(self.written.0 + 1);
+        self.writing.push_back((self.written, self.now.moment));
         out.push(Effect::Persist(self.written, writes));
         self.written
     }
@@ -267,6 +272,10 @@ impl Pair {
     }
 
     fn send(&mut self, frame: Frame, out: &mut Vec<Effect>) {
+        // A server whose disk has not taken a write yet has nothing to say.
+        if matches!(self.phase, Phase::Starting { .. }) {
+            return;
+        }
         if let Some(link) = &mut self.link {
             link.count_sent(self.now.moment);
             out.push(Effect::Send(Box::new(frame)));
@@ -282,6 +291,13 @@ impl Pair {
 
     fn on_persisted(&mut self, write: WriteId, out: &mut Vec<Effect>) {
         self.durable = self.durable.max(write);
+        while self.writing.front().is_some_and(|(write, _)| *write <= self.durable) {
+            self.writing.pop_front();
+        }
+        if matches!(self.phase, Phase::Stuck) {
+            // Its peer may have served meanwhile: what is remembered here is not trusted.
+            return self.restart("its disk hung", out);
+        }
         // Of several words about what is durable the last says it all.
         let mut tell = None;
         while self.next.front().is_some_and(|(write, _)| *write <= self.durable) {
@@ -302,6 +318,7 @@ impl Pair {
     fn follow(&mut self, next: Next, out: &mut Vec<Effect>) {
         match next {
             Next::TellDurable { .. } => {}
+            Next::Begin => self.begin(out),
             Next::TellCaughtUp { link, position } => self.tell_caught_up(link, position, out),
             Next::Serve { epoch, grace, alone } => self.serve(epoch, grace, alone, out),
             Next::Alone { epoch } => self.be_alone(epoch, out),
@@ -323,6 +340,7 @@ impl Pair {
         self.refuse_waiting(&Refusal::Recovering, out);
         self.fail_handover(out);
         self.disconnect(out);
+        self.next.clear();
         out.push(Effect::Restart { reason });
         self.phase = Phase::Stopped;
     }

@@ -15,6 +15,8 @@ use crate::name::{BundleHash, LeaseId};
 pub(super) enum Phase {
     /// It has no bundle.
     Unconfigured,
+    /// It starts: its disk has yet to show that it takes a write (rule 9).
+    Starting { writing: bool },
     /// A server that leads and starts: it looks for its peer until then (rule 6).
     Recovering { until: Moment },
     /// A server whose next epoch is being made durable, to serve in it.
@@ -23,6 +25,10 @@ pub(super) enum Phase {
     Standby(Standby),
     /// It serves.
     Active(Active),
+    /// Its disk hangs: it is silent until a write finishes, then starts anew (rule 9).
+    Stuck,
+    /// A server that leads and has no valid license: it is silent, and takes bundles (rule 9).
+    Unlicensed,
     /// It has stopped, or starts anew.
     Stopped,
 }
@@ -39,7 +45,12 @@ impl Phase {
     pub(super) fn state(&self) -> State {
         match self {
             Self::Unconfigured => State::Unconfigured,
-            Self::Recovering { .. } | Self::TakingOver | Self::Stopped => State::Recovering,
+            Self::Starting { .. }
+            | Self::Recovering { .. }
+            | Self::TakingOver
+            | Self::Stuck
+            | Self::Unlicensed
+            | Self::Stopped => State::Recovering,
             Self::Standby(standby) if standby.handing_over => State::Recovering,
             Self::Standby(_) => State::Standby,
             Self::Active(_) => State::Active,
@@ -180,6 +191,8 @@ impl Link {
 /// What follows once a write is durable.
 #[derive(Clone, Debug)]
 pub(super) enum Next {
+    /// Begin: the disk takes writes.
+    Begin,
     /// Tell the peer that its records are durable here.
     TellDurable { link: u64, position: Position },
     /// Tell the peer that its ledger is durable here.

@@ -1,6 +1,7 @@
 //! Scenes of two servers, played as scripts over a network and disks in memory: what each promise means.
 
 mod frames;
+mod half_dead;
 mod handover;
 mod v1;
 
@@ -22,6 +23,11 @@ const B: usize = 1;
 
 /// A compiled bundle of a pair with that many seats of `designer`.
 fn config(seats: u32) -> Config {
+    config_with(seats, |_| {})
+}
+
+/// The same, with license files that are changed before they are signed.
+fn config_with(seats: u32, change: impl Fn(&mut License)) -> Config {
     let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
     let vendor = PublicKey(key.verifying_key().to_bytes());
     let manifest: Manifest = serde_json::from_value(serde_json::json!({
@@ -35,7 +41,7 @@ fn config(seats: u32) -> Config {
     }))
     .expect("a valid manifest");
     let file = |role: Role| {
-        let license = License {
+        let mut license = License {
             id: LicenseId::new(&format!("l-{role}")).expect("an id"),
             product: ProductName::new("designer").expect("a name"),
             seats: Seats(seats),
@@ -52,6 +58,7 @@ fn config(seats: u32) -> Config {
             share: vec![license::SharePart::User, license::SharePart::Host],
             entitlements: Vec::new(),
         };
+        change(&mut license);
         license::sign(&license, &key).armor().into_bytes()
     };
     let name = |text: &str| ServerName::new(text).expect("a name");
@@ -84,7 +91,10 @@ struct Script {
     machines: [Machine; 2],
     connected: bool,
     cut: bool,
-    disk_ms: u64,
+    /// How long a write takes.
+    disk_ms: [u64; 2],
+    /// Whether the disk takes no write at all.
+    full: [bool; 2],
     tickets: u64,
     replies: BTreeMap<u64, Reply>,
     retry_at: u64,
@@ -109,7 +119,8 @@ impl Script {
             machines: [machine(), machine()],
             connected: false,
             cut: false,
-            disk_ms: 1,
+            disk_ms: [1, 1],
+            full: [false, false],
             tickets: 0,
             replies: BTreeMap::new(),
             retry_at: 0,
@@ -155,6 +166,13 @@ impl Script {
         self.machines[at].pair = Some(pair.expect("the disk is good"));
     }
 
+    /// A disk that hung takes everything that waits for it.
+    fn finish_writes(&mut self, at: usize) {
+        self.disk_ms[at] = 1;
+        let now = self.now;
+        self.machines[at].writing.iter_mut().for_each(|(due, ..)| *due = now);
+    }
+
     /// The process dies; what was not written yet is lost.
     fn kill(&mut self, at: usize) {
         self.machines[at].pair = None;
@@ -182,7 +200,7 @@ impl Script {
         for effect in effects {
             match effect {
                 Effect::Persist(id, writes) => {
-                    self.machines[at].writing.push_back((self.now + self.disk_ms, id, writes));
+                    self.machines[at].writing.push_back((self.now + self.disk_ms[at], id, writes));
                 }
                 Effect::Send(frame) => {
                     let mut text = serde_json::to_string(&frame).expect("a frame is JSON");
@@ -256,6 +274,12 @@ impl Script {
                 while self.machines[at].writing.front().is_some_and(|(due, ..)| *due <= self.now) {
                     let (_, id, writes) =
                         self.machines[at].writing.pop_front().expect("there is one");
+                    if self.full[at] {
+                        self.machines[at].writing.clear();
+                        self.hang_up();
+                        self.start(at);
+                        continue;
+                    }
                     for write in &writes {
                         self.machines[at].disk.apply(write);
                     }
@@ -399,7 +423,7 @@ fn a_bundle_that_is_being_committed_is_no_conflict_with_itself() {
 #[test]
 fn a_grant_is_durable_on_both_before_the_client_hears_of_it() {
     let mut script = Script::paired(2);
-    script.disk_ms = 10;
+    script.disk_ms = [10, 10];
     let ticket = script.ask(A, "ana", "u1");
     script.run(10);
     assert_eq!(script.replies.get(&ticket), None);
@@ -670,7 +694,7 @@ fn kills_of_either_server_lose_no_acknowledged_lease_and_exceed_no_capacity() {
             random % n
         };
         let mut script = Script::paired(SEATS);
-        script.disk_ms = 1 + draw(30);
+        script.disk_ms = [1 + draw(30); 2];
         // What clients hold, with when each last sent a request that was answered.
         let mut held: Vec<(Held, u64)> = Vec::new();
         let mut uses = 0;

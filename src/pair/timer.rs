@@ -15,6 +15,8 @@ const RENEWALS_TOLD: usize = 5_000;
 enum Timer {
     /// When to say that this server is still there.
     Beat,
+    /// When a write has taken so long that the disk hangs.
+    Disk,
     /// When to stop looking for the peer and serve alone.
     LookForPeer,
     /// When to take the place of a silent peer.
@@ -36,14 +38,22 @@ impl Pair {
         self.timers().into_iter().flatten().map(|(_, at)| at).min()
     }
 
-    fn timers(&self) -> [Option<(Timer, Moment)>; 7] {
+    fn timers(&self) -> [Option<(Timer, Moment)>; 8] {
         let heartbeat = self.redundancy().heartbeat;
-        let mut timers = [None; 7];
+        let mut timers = [None; 8];
+        if matches!(self.phase, Phase::Stuck) {
+            return timers;
+        }
         if !matches!(self.phase, Phase::Stopped) {
             timers[0] = Some((Timer::Beat, self.last_beat + heartbeat));
         }
         timers[1] = self.waiting.front().map(|first| (Timer::Reply, first.give_up));
+        timers[5] = self.disk_hangs_at().map(|at| (Timer::Disk, at));
         match &self.phase {
+            // At once: nothing begins before the disk has taken a write.
+            Phase::Starting { writing } => {
+                timers[2] = (!writing).then_some((Timer::Beat, self.last_beat));
+            }
             Phase::Recovering { until } => timers[2] = Some((Timer::LookForPeer, *until)),
             Phase::Standby(standby) => {
                 let at = standby.silent_since + self.redundancy().failover_after;
@@ -58,7 +68,11 @@ impl Pair {
                 );
                 timers[4] = (!decided).then_some((Timer::Alone, active.alone_at));
             }
-            Phase::Unconfigured | Phase::TakingOver | Phase::Stopped => {}
+            Phase::Unconfigured
+            | Phase::TakingOver
+            | Phase::Stuck
+            | Phase::Unlicensed
+            | Phase::Stopped => {}
         }
         timers
     }
@@ -78,6 +92,9 @@ impl Pair {
                     self.beat(out);
                     self.keep_house(out);
                 }
+                // A server that has begun anew or fallen silent has no other business.
+                _ if matches!(self.phase, Phase::Stopped | Phase::Stuck) => {}
+                Timer::Disk => self.be_stuck(out),
                 Timer::LookForPeer => self.serve_without_peer(out),
                 Timer::Silence => self.take_over(out),
                 Timer::Alone => self.stop_waiting_for_peer(out),
@@ -91,6 +108,7 @@ impl Pair {
     /// Says that this server is still there, and notices a peer that is not.
     pub(super) fn beat(&mut self, out: &mut Vec<Effect>) {
         self.last_beat = self.now.moment;
+        self.judge_licenses(out);
         let redundancy = self.redundancy();
         if self.is_silent() {
             self.lose_peer(out);
@@ -98,6 +116,9 @@ impl Pair {
         let silence = self.link.as_ref().map(|link| self.now.moment.since(link.heard));
         if silence.is_some_and(|silence| silence > redundancy.failover_after) {
             return self.disconnect(out);
+        }
+        if self.keeps_quiet() {
+            return;
         }
         let Some(link) = &self.link else { return };
         let (received, heard) = (link.received, link.heard);
@@ -137,6 +158,9 @@ impl Pair {
     /// Forgets what need not be remembered, and writes down how late it is.
     fn keep_house(&mut self, out: &mut Vec<Effect>) {
         const WALL_KEPT: Span = Span::from_secs(60);
+        if matches!(self.phase, Phase::Stopped) {
+            return;
+        }
         let (uses, nonces) = self.ledger.forget(self.now);
         if !uses.is_empty() || !nonces.is_empty() {
             self.persist(vec![Write::Forget { uses, nonces }], out);

@@ -34,6 +34,8 @@ const INPUTS_BEFORE_DEADLINE: u32 = 64;
 const SLEEP_MAX: Span = Span::from_secs(1);
 /// How long to wait before a disk that could not be opened is tried again.
 const REOPEN_AFTER: Span = Span::from_secs(1);
+/// Why a server starts again whose disk took no write.
+const WRITE_FAILED: &str = "a write failed";
 /// How long a stop waits for the last frame to leave.
 const GOODBYE_MAX: Span = Span::from_secs(1);
 
@@ -154,6 +156,8 @@ pub(super) struct Driver {
     /// What the effects of an input bring about at once.
     follow: VecDeque<Input>,
     alarm: Option<Alarm>,
+    /// Whether the last write failed and none has succeeded since.
+    is_failing: bool,
 }
 
 /// The pair with its open disk.
@@ -210,6 +214,7 @@ impl Driver {
             tickets: 0,
             follow: VecDeque::new(),
             alarm: None,
+            is_failing: false,
         };
         Ok((driver, handle, link_sender))
     }
@@ -221,7 +226,7 @@ impl Driver {
                 Exit::Stopped => return self.finish().await,
                 Exit::Restart(reason) => {
                     tracing::warn!(reason, "starting again from the disk");
-                    if !self.reopen().await {
+                    if !self.reopen(reason == WRITE_FAILED).await {
                         return;
                     }
                     let opening = self.running.pair.opening(Some(reason));
@@ -252,10 +257,13 @@ impl Driver {
                 inputs_left -= 1;
             }
             let exit = match self.wake(deadline, now.moment).await {
-                Woken::Durable(Ok(write)) => self.step(Input::Persisted(write)),
+                Woken::Durable(Ok(write)) => {
+                    self.is_failing = false;
+                    self.step(Input::Persisted(write))
+                }
                 Woken::Durable(Err(error)) => {
                     tracing::error!(%error, "a write failed: what the disk holds is not known");
-                    Some(Exit::Restart("a write failed"))
+                    Some(Exit::Restart(WRITE_FAILED))
                 }
                 Woken::Link(event) => self.on_link(event),
                 Woken::Message(message) => self.on_message(message),
@@ -488,7 +496,7 @@ impl Driver {
     }
 
     /// Drops everything and opens the disk again. False when asked to stop meanwhile.
-    async fn reopen(&mut self) -> bool {
+    async fn reopen(&mut self, failed: bool) -> bool {
         self.refuse_pending();
         self.link = None;
         self.alarm = None;
@@ -500,8 +508,17 @@ impl Driver {
             let world = self.setup.world.clone();
             let (disk, kind) = (Arc::clone(&self.setup.disk), self.setup.writer);
             let (name, trust) = (self.setup.name.clone(), self.setup.trust.clone());
+            // A disk that fails each first write is full or broken: it is not tried in a loop without rest.
+            let pause = if std::mem::replace(&mut self.is_failing, failed) {
+                REOPEN_AFTER
+            } else {
+                Span::ZERO
+            };
             Box::pin(async move {
                 old.closed().await;
+                if pause > Span::ZERO {
+                    world.clock.sleep(pause).await;
+                }
                 loop {
                     let opened =
                         Running::begin(&world, Arc::clone(&disk), kind, &name, &trust, false).await;

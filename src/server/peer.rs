@@ -269,7 +269,7 @@ impl Peering {
         let mut tries = 0_u64;
         loop {
             let view = Arc::clone(&self.views.borrow_and_update());
-            let wanted = view.peer.clone().filter(|_| !view.is_connected);
+            let wanted = view.peer.clone().filter(|_| view.takes_link && !view.is_connected);
             let Some(peer) = wanted else {
                 tries = 0;
                 if self.views.changed().await.is_err() {
@@ -311,6 +311,9 @@ impl Peering {
 
     /// Takes a connection that somebody opened and upgraded.
     pub(super) async fn accept(&self, mut stream: Box<dyn Stream>) {
+        if !self.views.borrow().takes_link {
+            return tracing::debug!("no connection is taken while this server cannot work");
+        }
         let shaken =
             tokio::time::timeout(SHAKEN_WITHIN.to_std(), self.shake(&mut *stream, false, None));
         match shaken.await {

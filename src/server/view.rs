@@ -18,6 +18,8 @@ pub(super) struct View {
     pub(super) standing: Standing,
     /// Whether it does what it is for.
     pub(super) is_ready: bool,
+    /// Whether a connection to the peer is wanted.
+    pub(super) takes_link: bool,
     /// Whether there is a connection to the peer.
     pub(super) is_connected: bool,
     /// The bundle that runs.
@@ -37,6 +39,7 @@ impl View {
             is_open: false,
             standing: Standing { role: None, state: State::Recovering },
             is_ready: false,
+            takes_link: false,
             is_connected: false,
             config: None,
             generation: Generation(0),
@@ -53,6 +56,7 @@ impl View {
             is_open: true,
             standing: pair.standing(),
             is_ready: pair.is_ready(),
+            takes_link: pair.takes_link(),
             is_connected,
             config: pair.config().cloned(),
             generation: pair.generation(),
@@ -72,6 +76,7 @@ impl View {
             && same_config
             && self.standing == pair.standing()
             && self.is_ready == pair.is_ready()
+            && self.takes_link == pair.takes_link()
             && self.is_connected == is_connected
             && self.generation == pair.generation()
             && self.peer_key.as_ref().map(|(_, key)| *key) == peer_key(pair, self.peer.as_ref())

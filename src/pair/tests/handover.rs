@@ -75,7 +75,7 @@ fn a_handover_moves_service_at_once_and_back_without_a_grace() {
 fn a_server_that_hands_over_answers_nobody_from_that_moment() {
     let mut script = Script::paired(2);
     let ana = script.checkout(A, "ana", "u1").expect("a seat");
-    script.disk_ms = 20;
+    script.disk_ms = [20; 2];
     script.ask_handover(A, "lic-b", "n1");
     assert_eq!(script.renew(A, &ana), Err(Refusal::Recovering));
     assert_eq!(script.renew(B, &ana), Err(Refusal::Standby));
@@ -85,7 +85,7 @@ fn a_server_that_hands_over_answers_nobody_from_that_moment() {
 fn a_handover_is_durable_before_the_peer_hears_of_it() {
     let mut script = Script::paired(2);
     script.run(600);
-    script.disk_ms = 1_000;
+    script.disk_ms = [1_000; 2];
     script.ask_handover(A, "lic-b", "n1");
     for _ in 0..900 {
         script.run(1);
@@ -100,7 +100,7 @@ fn a_handover_is_durable_before_the_peer_hears_of_it() {
 #[test]
 fn a_request_under_way_is_answered_by_the_new_leader() {
     let mut script = Script::paired(1);
-    script.disk_ms = 20;
+    script.disk_ms = [20; 2];
     let ticket = script.ask(A, "ana", "u1");
     script.run(10);
     let moved = script.ask_handover(A, "lic-b", "n1");
@@ -194,10 +194,10 @@ fn a_handover_that_cannot_be_done_says_why() {
     script.kill(B);
     insta::assert_snapshot!(script.no_handover(A, "lic-b"), @"`lic-b` is not connected: start it, or mend the network between the two, and wait until `tandem status` says that they are paired");
     script.start(B);
-    script.disk_ms = 200;
+    script.disk_ms = [200; 2];
     script.run(300);
     insta::assert_snapshot!(script.no_handover(A, "lic-b"), @"`lic-b` is not in step yet: wait until `tandem status` says that the two are paired");
-    script.disk_ms = 1;
+    script.disk_ms = [1; 2];
     script.run(2_000);
     script.kill(A);
     script.run(FAILOVER + 100);
@@ -259,7 +259,7 @@ fn crash(from: usize, dead: &[usize], back: &[usize], after: u64) {
     let to = 1 - from;
     let ana = script.checkout(from, "ana", "u1").expect("a seat");
     script.run(600);
-    script.disk_ms = 3;
+    script.disk_ms = [3; 2];
     script.ask_handover(from, NAMES[to], "n2");
     script.run(after);
     for at in dead {

@@ -1,0 +1,189 @@
+//! Scenes of rule 9: servers that run and cannot do their work.
+
+use super::*;
+
+/// A disk that takes no write for an hour.
+const HUNG: u64 = 3_600_000;
+
+#[test]
+fn a_primary_whose_disk_hangs_makes_room_for_its_secondary() {
+    let mut script = Script::paired(3);
+    let ana = script.checkout(A, "ana", "u1").expect("a seat");
+    script.disk_ms[A] = HUNG;
+    let asked = script.ask(A, "bo", "u2");
+    script.run(FAILOVER / 2);
+    assert_eq!(script.pair(A).standing().state, State::Recovering);
+    assert_eq!(script.replies.get(&asked), Some(&Reply::Refused(Refusal::Recovering)));
+    script.run(FAILOVER + HEARTBEAT);
+    assert_eq!(script.states(), (State::Recovering, State::Active));
+    assert!(script.renew(B, &ana).is_ok());
+    // Without a grace: the primary did not grant what its secondary does not know.
+    assert!(script.checkout(B, "bo", "u2").is_ok());
+    assert!(script.checkout(B, "cy", "u3").is_ok());
+    assert!(matches!(script.checkout(B, "di", "u4"), Err(Refusal::NoSeatFree { .. })));
+    assert_eq!(script.checkout(A, "ed", "u5"), Err(Refusal::Recovering));
+    assert!(crate::seen::take().has(crate::seen::Mark::DiskHung));
+
+    // The write finishes at last: it starts anew, with what was granted meanwhile.
+    script.finish_writes(A);
+    script.run(1_000);
+    assert_eq!(script.states(), (State::Active, State::Standby));
+    assert!(script.pair(A).facts().paired);
+    assert_eq!(script.leases(A).len(), 3);
+    assert!(script.renew(A, &ana).is_ok());
+}
+
+#[test]
+fn a_primary_goes_on_alone_when_its_secondarys_disk_hangs() {
+    let mut script = Script::paired(3);
+    let ana = script.checkout(A, "ana", "u1").expect("a seat");
+    script.disk_ms[B] = HUNG;
+    let asked = script.ask(A, "bo", "u2");
+    script.run(FAILOVER / 2 + 10);
+    assert_eq!(script.states(), (State::Active, State::Recovering));
+    assert!(script.renew(A, &ana).is_ok());
+    let answer = script.answer(asked, 2 * FAILOVER + HEARTBEAT);
+    assert!(matches!(answer, Some(Reply::Lease(_))), "{answer:?}");
+    assert!(script.checkout(A, "cy", "u3").is_ok());
+
+    script.finish_writes(B);
+    script.run(1_000);
+    assert_eq!(script.states(), (State::Active, State::Standby));
+    assert_eq!(script.leases(A), script.leases(B));
+    assert!(script.pair(B).is_ready());
+}
+
+#[test]
+fn a_disk_that_is_slow_and_writes_is_no_disk_that_hangs() {
+    let mut script = Script::paired(3);
+    script.disk_ms = [FAILOVER / 2 - 200; 2];
+    for (user, use_id) in [("ana", "u1"), ("bo", "u2"), ("cy", "u3")] {
+        let ticket = script.ask(A, user, use_id);
+        assert!(matches!(script.answer(ticket, FAILOVER), Some(Reply::Lease(_))));
+    }
+    script.run(10_000);
+    assert!(script.pair(A).is_ready() && script.pair(B).is_ready());
+    assert_eq!(script.pair(A).facts().epoch, Epoch(1));
+}
+
+#[test]
+fn a_bundle_that_a_hung_disk_does_not_take_is_refused_and_not_forgotten_half_way() {
+    let mut script = Script::paired(3);
+    script.disk_ms[A] = HUNG;
+    let ticket = script.ask_commit(A, config(5), 2);
+    assert_eq!(script.answer(ticket, FAILOVER / 2 + 1), Some(Reply::Refused(Refusal::Recovering)));
+    let again = script.ask_commit(A, config(5), 2);
+    assert_eq!(script.answer(again, 1), Some(Reply::Refused(Refusal::Recovering)));
+    // The disk had it all the same: both end with it.
+    script.finish_writes(A);
+    script.run(FAILOVER + 2_000);
+    assert_eq!(script.pair(A).generation(), Generation(2));
+    assert_eq!(script.pair(B).generation(), Generation(2));
+}
+
+#[test]
+fn a_primary_whose_disk_takes_nothing_does_not_take_the_service_from_its_secondary() {
+    let mut script = Script::paired(3);
+    let ana = script.checkout(A, "ana", "u1").expect("a seat");
+    script.kill(A);
+    script.run(FAILOVER + 100);
+    assert_eq!(script.pair(B).standing().state, State::Active);
+    script.full[A] = true;
+    script.start(A);
+    for second in 0..20 {
+        script.run(1_000);
+        assert_eq!(script.states(), (State::Recovering, State::Active), "after {second} s");
+        assert!(script.renew(B, &ana).is_ok());
+    }
+    script.full[A] = false;
+    script.run(1_000);
+    assert_eq!(script.states(), (State::Active, State::Standby));
+}
+
+#[test]
+fn a_secondary_whose_disk_takes_nothing_does_not_keep_its_primary_waiting() {
+    let mut script = Script::paired(3);
+    script.full[B] = true;
+    let asked = script.ask(A, "ana", "u1");
+    assert!(matches!(script.answer(asked, 2 * FAILOVER + 500), Some(Reply::Lease(_))));
+    // From then on nobody waits for it any more.
+    for (user, use_id) in [("bo", "u2"), ("cy", "u3")] {
+        script.run(5_000);
+        assert!(script.checkout(A, user, use_id).is_ok());
+    }
+}
+
+/// The configuration of three seats whose licenses end as said, in seconds after the script began.
+fn ending(primary: Option<i64>, secondary: Option<i64>) -> Config {
+    let at =
+        |secs: Option<i64>| secs.map(|secs| Timestamp::from_ms(1_700_000_000_000 + secs * 1_000));
+    config_with(3, |license| {
+        license.expires = at(if license.role == Role::Primary { primary } else { secondary });
+    })
+}
+
+fn licensed(primary: Option<i64>, secondary: Option<i64>) -> Script {
+    let mut script = Script::begin();
+    script.commit(A, ending(primary, secondary), 1);
+    script.commit(B, ending(primary, secondary), 1);
+    script.run(300);
+    assert_eq!(script.states(), (State::Active, State::Standby));
+    script
+}
+
+#[test]
+fn a_primary_with_no_valid_license_steps_aside_until_it_has_one() {
+    let mut script = licensed(Some(20), None);
+    let ana = script.checkout(A, "ana", "u1").expect("a seat");
+    script.run(19_000);
+    assert_eq!(script.pair(A).standing().state, State::Recovering);
+    script.run(FAILOVER + HEARTBEAT);
+    assert_eq!(script.states(), (State::Recovering, State::Active));
+    assert!(script.renew(B, &ana).is_ok());
+    assert!(script.checkout(B, "bo", "u2").is_ok(), "it was in step, so it has no grace");
+    assert!(!script.pair(A).is_ready());
+    script.run(10_000);
+    assert_eq!(script.states(), (State::Recovering, State::Active));
+
+    // A renewed license reaches it by its peer, and it serves again.
+    script.commit(B, ending(Some(10_000), None), 2);
+    script.run(4 * HEARTBEAT + 1_000);
+    assert_eq!(script.pair(A).generation(), Generation(2));
+    assert_eq!(script.states(), (State::Active, State::Standby));
+    assert!(script.renew(A, &ana).is_ok());
+    let seen = crate::seen::take();
+    assert!(seen.has(crate::seen::Mark::Unlicensed) && seen.has(crate::seen::Mark::LicensedAgain));
+}
+
+#[test]
+fn a_primary_with_no_valid_license_takes_one_from_an_operator() {
+    let mut script = licensed(Some(5), None);
+    script.run(10_000);
+    assert_eq!(script.states(), (State::Recovering, State::Active));
+    script.commit(A, ending(None, None), 2);
+    script.run(1_000);
+    assert_eq!(script.states(), (State::Active, State::Standby));
+    assert_eq!(script.pair(B).generation(), Generation(2));
+}
+
+#[test]
+fn a_primary_whose_secondary_has_no_valid_license_either_renews_its_holders() {
+    let mut script = licensed(Some(5), Some(5));
+    let ana = script.checkout(A, "ana", "u1").expect("a seat");
+    script.run(10_000);
+    assert_eq!(script.states(), (State::Active, State::Standby));
+    assert!(script.renew(A, &ana).is_ok());
+    assert!(matches!(script.checkout(A, "bo", "u2"), Err(Refusal::NoSeatFree { .. })));
+}
+
+#[test]
+fn a_primary_that_starts_with_no_valid_license_leaves_its_secondary_alone() {
+    let mut script = licensed(Some(10), None);
+    script.run(2_000);
+    script.kill(A);
+    script.run(10_000);
+    script.start(A);
+    script.run(10_000);
+    assert_eq!(script.states(), (State::Recovering, State::Active));
+    assert!(script.checkout(B, "ana", "u1").is_ok());
+}
