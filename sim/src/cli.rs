@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tandem::measure::Timestamp;
 use tandem::mutant::Mutant;
 
+use crate::check::{CheckArgs, check};
 use crate::history;
 use crate::report::{Campaign, github, human, json, junit, verdict};
 use crate::run::{Run, Verdict, campaign};
@@ -39,6 +40,8 @@ struct Cli {
 enum Verb {
     /// Runs a scenario, or every scenario in a folder, over many seeds.
     Run(RunArgs),
+    /// Judges what real servers and clients wrote down, with the same oracles.
+    Check(CheckArgs),
     /// Lists the scenarios that are built in.
     List {
         /// How to print it.
@@ -166,6 +169,16 @@ pub fn run() -> ExitCode {
     };
     let done = match cli.verb {
         Verb::List { format } => list(format).map(|()| Verdict::Held),
+        Verb::Check(args) => match check(&args) {
+            Ok(checked) => {
+                let verdict = if checked.holds() { Verdict::Held } else { Verdict::Violated };
+                print(&checked.report()).map(|()| verdict)
+            }
+            Err(trouble) => {
+                say(&format!("error: {trouble}\n"));
+                return ExitCode::from(USAGE);
+            }
+        },
         Verb::Run(args) => match prepared(&args).and_then(|ready| mutated(&args, ready)) {
             Ok(prepared) => run_all(&args, &prepared),
             Err(trouble) => {
@@ -398,7 +411,7 @@ mod tests {
         let words = ["tandem-sim", "run"].iter().chain(words);
         Cli::try_parse_from(words).map(|cli| match cli.verb {
             Verb::Run(args) => args,
-            Verb::List { .. } => unreachable!("run was given"),
+            _ => unreachable!("run was given"),
         })
     }
 

@@ -8,6 +8,7 @@ compile_error!(
 );
 
 pub mod actor;
+pub mod check;
 pub mod cli;
 pub mod history;
 pub mod numbers;

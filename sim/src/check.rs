@@ -1,0 +1,228 @@
+//! `check`: judges what real servers and real clients wrote down, with the oracles of the simulation.
+//!
+//! A log is either what was seen from outside (the entries of a history: clients, faults, a proxy between the servers)
+//! or the event logs of the servers themselves (`serve --event-log`). What was seen from outside goes first: where
+//! there is any, the servers' own word is not used but for what their bundles mean.
+
+mod events;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use tandem::api::EventBody;
+use tandem::measure::Timestamp;
+
+use crate::history::{Entry, Event};
+use crate::oracle::{Promise, Violation};
+use crate::subject::{Subject, SubjectError};
+
+/// What to judge.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Event logs of the servers (both of a pair together say more than one), or histories seen from outside.
+    #[arg(value_name = "LOG", required = true)]
+    logs: Vec<PathBuf>,
+    /// The manifest that the pair ran: who may hold what, and the capacity of both servers.
+    #[arg(long, value_name = "FILE")]
+    manifest: Option<PathBuf>,
+    /// How to print the results.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Human,
+    /// One JSON document.
+    Json,
+}
+
+/// Why nothing was judged.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// A log cannot be read.
+    #[error("{}: {error}", .file.display())]
+    Read {
+        /// The log.
+        file: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// A log has nothing in it that can be judged.
+    #[error(
+        "{}: no line of it is an event of a server or of a history; `serve --event-log FILE` writes one", .0.display()
+    )]
+    Nothing(PathBuf),
+    /// The manifest cannot be used.
+    #[error(transparent)]
+    Manifest(#[from] SubjectError),
+}
+
+/// What was read of all logs, in the order of their time.
+#[derive(Debug, Default)]
+struct Read {
+    seen: Vec<Entry>,
+    told: Vec<EventBody>,
+    /// Lines that could not be read: a process that is killed leaves half of one.
+    notes: Vec<String>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Checked {
+    format: Format,
+    events: usize,
+    servers: BTreeSet<String>,
+    from_outside: bool,
+    /// What time it was at millisecond 0, where that is known.
+    begin: Option<Timestamp>,
+    end: u64,
+    violations: Vec<Violation>,
+    notes: Vec<String>,
+}
+
+/// Reads the logs and judges them.
+///
+/// # Errors
+/// A log cannot be read, has nothing in it, or the manifest cannot be used.
+pub fn check(args: &CheckArgs) -> Result<Checked, CheckError> {
+    let mut read = Read::default();
+    for file in &args.logs {
+        read.log(file)?;
+    }
+    let begin = read.told.iter().map(|event| event.at).min();
+    let (events, from_outside) = (read.seen.len().max(read.told.len()), !read.seen.is_empty());
+    let mut entries = events::terms(&read.told, begin.unwrap_or_default());
+    if let Some(manifest) = &args.manifest {
+        let subject = Subject::load(manifest, begin)?;
+        let terms = subject.terms();
+        entries.retain(|known| match &known.event {
+            Event::Terms(known) => known.bundle != terms.bundle,
+            _ => true,
+        });
+        entries.push(Entry { at: 0, host: "world".into(), event: Event::Terms(terms) });
+    }
+    if from_outside {
+        read.seen.sort_by_key(|entry| entry.at);
+        entries.append(&mut read.seen);
+    } else {
+        entries.append(&mut events::history(&read.told, begin.unwrap_or_default()));
+    }
+    let servers = entries.iter().filter_map(|entry| match &entry.event {
+        Event::Terms(terms) => Some(terms.servers.keys().cloned()),
+        _ => None,
+    });
+    let servers = servers.flatten().collect();
+    let mut violations: Vec<Violation> =
+        Promise::ALL.iter().flat_map(|promise| promise.judge(&entries)).collect();
+    violations.sort_by_key(|one| (one.at, one.promise));
+    let end = entries.last().map_or(0, |entry| entry.at);
+    let (format, notes) = (args.format, read.notes);
+    Ok(Checked { format, events, servers, from_outside, begin, end, violations, notes })
+}
+
+impl Read {
+    fn log(&mut self, file: &Path) -> Result<(), CheckError> {
+        let bytes = std::fs::read(file)
+            .map_err(|error| CheckError::Read { file: file.to_owned(), error })?;
+        let text = String::from_utf8_lossy(&bytes);
+        let before = self.seen.len() + self.told.len();
+        for (number, line) in (1..).zip(text.lines()) {
+            if line.trim().is_empty() {
+                continue;
+            }
+            if let Ok(event) = serde_json::from_str::<EventBody>(line) {
+                self.told.push(event);
+            } else if let Ok(entry) = serde_json::from_str::<Entry>(line) {
+                self.seen.push(entry);
+            } else {
+                self.notes.push(format!(
+                    "{}:{number}: this line cannot be read and was left out; a process that was killed leaves half \
+                     of one",
+                    file.display()
+                ));
+            }
+        }
+        if self.seen.len() + self.told.len() == before {
+            return Err(CheckError::Nothing(file.to_owned()));
+        }
+        Ok(())
+    }
+}
+
+impl Checked {
+    /// Whether every promise held.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.violations.is_empty()
+    }
+
+    /// The report, in the form that was asked for.
+    #[must_use]
+    pub fn report(&self) -> String {
+        match self.format {
+            Format::Human => self.human(),
+            Format::Json => {
+                let text = serde_json::to_string_pretty(&self.json());
+                // A value of strings and numbers always has a text.
+                text.unwrap_or_default() + "\n"
+            }
+        }
+    }
+
+    fn time(&self, at: u64) -> String {
+        match self.begin {
+            Some(begin) => (begin + tandem::measure::Span::from_ms(at)).to_string(),
+            None => format!("{at}ms"),
+        }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let of =
+            |promise: Promise| self.violations.iter().filter(move |one| one.promise == promise);
+        let promises = Promise::ALL.map(|promise| {
+            json!({"promise": promise, "held": of(promise).next().is_none(), "violations": of(promise).count()})
+        });
+        let failed = self.violations.iter().map(|one| {
+            json!({"oracle": one.promise, "at": one.at, "time": self.time(one.at), "what": one.what})
+        });
+        json!({
+            "schema": 1, "ok": self.holds(), "events": self.events, "servers": self.servers,
+            "fromOutside": self.from_outside, "lastsMs": self.end, "promises": promises,
+            "failed": failed.collect::<Vec<_>>(), "notes": self.notes,
+        })
+    }
+
+    fn human(&self) -> String {
+        use std::fmt::Write as _;
+        let mut text = String::new();
+        for note in &self.notes {
+            let _ = writeln!(text, "note: {note}");
+        }
+        let source = if self.from_outside {
+            "what was seen from outside"
+        } else {
+            "what the servers say of themselves: clients whose answers were lost are not in it"
+        };
+        let servers: Vec<&str> = self.servers.iter().map(String::as_str).collect();
+        let span = tandem::measure::Span::from_ms(self.end);
+        let (events, servers) = (self.events, servers.join(", "));
+        let _ = writeln!(text, "{events} events of {servers} over {span}, from {source}\n");
+        for promise in Promise::ALL {
+            let count = self.violations.iter().filter(|one| one.promise == promise).count();
+            let word = if count == 0 { "held".to_owned() } else { format!("broken {count} times") };
+            let _ = writeln!(text, "  {promise:14} {word}");
+        }
+        for one in &self.violations {
+            let _ = write!(text, "\n{} at {}: {}", one.promise, self.time(one.at), one.what);
+        }
+        if !self.violations.is_empty() {
+            text.push('\n');
+        }
+        text
+    }
+}
