@@ -10,6 +10,7 @@ mod cli {
     mod checkout;
     mod completions;
     mod fence;
+    mod handover;
     mod init;
     mod key;
     mod leases;

@@ -229,6 +229,65 @@ fn a_holder_keeps_its_lease_when_the_primary_is_killed_and_when_it_comes_back() 
 }
 
 #[test]
+fn service_moves_to_the_other_server_and_back_under_holders() {
+    const CLIENTS: usize = 6;
+    let processes = Processes::ready();
+    let (killed, done) = (AtomicBool::new(false), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for number in 0..CLIENTS {
+            let (processes, killed, done) = (&processes, &killed, &done);
+            scope.spawn(move || {
+                let mut client = Client { processes, at: A };
+                let mut seat = client.checkout(&format!("user-{number}"), &format!("use-{number}"));
+                let mut renewed = 0;
+                while !done.load(Ordering::Relaxed) || renewed < 3 {
+                    let status = client.renew(&mut seat);
+                    let answered = [200, 503].contains(&status);
+                    assert!(answered || killed.load(Ordering::Relaxed), "a renewal got {status}");
+                    assert!(seat.is_believed(), "{} ran out while it was renewed", seat.id);
+                    renewed += usize::from(status == 200);
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            });
+        }
+        let [a, b] = processes.ports;
+        let hand_over = |to: &str| {
+            let words = format!(
+                "handover {to} --yes --key d/keys/operator --server {a}@127.0.0.1,{b}@127.0.0.1"
+            );
+            processes.dir.tandem(&words).done();
+        };
+        processes.until("all hold a seat", || processes.leases(A).len() == CLIENTS);
+        for (to, at) in [("lic-b", B), ("lic-a", A), ("lic-b", B)] {
+            hand_over(to);
+            assert_eq!(processes.state(at)["state"], "active", "told only once it serves");
+            processes.until("both are in step", || {
+                [A, B].iter().all(|&one| {
+                    processes.get(one, "/readyz").status == 200
+                        && processes.state(one)["leader"] == to
+                        && processes.state(one)["leaderSince"].is_string()
+                })
+            });
+            assert_eq!(processes.state(at)["graceEndsInMs"], Value::Null);
+            assert_eq!(processes.leases(A), processes.leases(B));
+            assert_eq!(processes.leases(at).len(), CLIENTS);
+        }
+        // What a person decided is no drift.
+        let status = processes.dir.tandem("status d/tandem.yaml");
+        assert!(status.stdout.contains("in sync"), "{status:?}");
+        assert!(status.stdout.contains("`tandem handover lic-a` hands it back"), "{status:?}");
+        // The server that leads dies: the primary takes its place, and keeps it.
+        killed.store(true, Ordering::Relaxed);
+        processes.kill(B);
+        processes.until("the primary serves", || processes.state(A)["state"] == "active");
+        processes.start(B);
+        processes.until("the primary leads", || processes.is_paired());
+        assert_eq!(processes.state(B)["leader"], "lic-a");
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
 fn no_lease_is_lost_and_no_seat_given_twice_in_ten_kills() {
     const CLIENTS: usize = 20;
     const CHECKOUTS: usize = 200;

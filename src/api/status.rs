@@ -44,6 +44,13 @@ pub struct Status {
     #[serde(with = "ms::option", default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<u64>")]
     pub grace_ends_in_ms: Option<Span>,
+    /// The server that serves when both are well: the primary, unless service was handed over; absent while there is no
+    /// bundle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader: Option<ServerName>,
+    /// Since when it leads; absent where service was never handed over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader_since: Option<Timestamp>,
     /// A bundle that was staged and not committed yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub staged: Option<Staged>,

@@ -27,6 +27,10 @@ pub struct PairStatus {
     pub committed_at: Option<Timestamp>,
     /// How long it still grants nothing new, where it may not know every lease.
     pub grace_ends_in: Option<Span>,
+    /// Which server leads: serves when both are well.
+    pub leader: Option<ServerName>,
+    /// Since when, where that was ever said.
+    pub leader_since: Option<Timestamp>,
     /// Its peer.
     pub peer: Option<PeerStatus>,
     /// What it serves.
@@ -78,6 +82,8 @@ impl Pair {
                 Phase::Active(active) => active.grace.map(|until| until.since(now.moment)),
                 _ => None,
             },
+            leader: self.leader().cloned(),
+            leader_since: self.facts.lead.as_ref().map(|lead| lead.since),
             peer: self.peer().map(|peer| PeerStatus {
                 name: peer.name.clone(),
                 reachable: self.link.as_ref().is_some_and(|link| link.hello.is_some()),

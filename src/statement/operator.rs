@@ -34,6 +34,11 @@ pub enum Order {
         /// The dead server.
         server: ServerName,
     },
+    /// Service moves to a server.
+    Handover {
+        /// The server that is to serve.
+        server: ServerName,
+    },
     /// A lease ends, whoever holds it.
     Release {
         /// The lease.
@@ -47,6 +52,8 @@ pub enum Order {
 enum Type {
     #[serde(rename = "tandem-fence/v1")]
     Fence,
+    #[serde(rename = "tandem-handover/v1")]
+    Handover,
     #[serde(rename = "tandem-release/v1")]
     Release,
 }
@@ -80,6 +87,7 @@ impl OperatorStatement {
     pub fn to_bytes(&self) -> Vec<u8> {
         let (r#type, server, lease, reason) = match self.order.clone() {
             Order::Fence { server } => (Type::Fence, Some(server), None, None),
+            Order::Handover { server } => (Type::Handover, Some(server), None, None),
             Order::Release { lease, reason } => (Type::Release, None, Some(lease), Some(reason)),
         };
         to_bytes(&Form {
@@ -105,6 +113,7 @@ impl OperatorStatement {
         }
         let order = match (form.r#type, form.server, form.lease, form.reason) {
             (Type::Fence, Some(server), None, None) => Order::Fence { server },
+            (Type::Handover, Some(server), None, None) => Order::Handover { server },
             (Type::Release, None, Some(lease), Some(reason)) => Order::Release { lease, reason },
             _ => return malformed("its fields are not those of its type"),
         };

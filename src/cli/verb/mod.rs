@@ -8,6 +8,7 @@ mod apply;
 mod checkout;
 mod completions;
 mod fence;
+mod handover;
 mod init;
 pub(super) mod key;
 mod leases;
@@ -41,6 +42,8 @@ pub(crate) enum Verb {
     Checkout(checkout::Args),
     /// Declare a dead server dead, so that the other one need not wait for it.
     Fence(fence::Args),
+    /// Move service to the other server, for maintenance.
+    Handover(handover::Args),
     /// Write a repository to start from: a manifest, licenses, keys and a CI job.
     Init(init::Args),
     /// Make and show the SSH keys that operators sign with.
@@ -84,6 +87,7 @@ impl Verb {
             Self::Apply(args) => args.run(cx),
             Self::Checkout(args) => args.run(cx),
             Self::Fence(args) => args.run(cx),
+            Self::Handover(args) => args.run(cx),
             Self::Init(args) => args.run(cx),
             Self::Key(args) => args.run(cx),
             Self::Leases(args) => args.run(cx),

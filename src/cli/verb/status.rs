@@ -14,7 +14,7 @@ use crate::cli::planning;
 use crate::cli::servers::Servers;
 use crate::cli::verb::Format;
 use crate::client::Http;
-use crate::manifest::types::SshPublicKey;
+use crate::manifest::types::{Role, SshPublicKey};
 use crate::reconcile::desired::{Beside, Desired};
 use crate::reconcile::event::short;
 use crate::reconcile::observe::{self, View};
@@ -137,6 +137,7 @@ pub(crate) fn human(pair: &PairStatus, operators: &[SshPublicKey]) -> String {
         ));
     }
     text.push_str(&format!("\n{}\n", servers_table(pair)));
+    text.push_str(&handed_over(pair).unwrap_or_default());
     let shown = pair.servers.iter().filter_map(|server| server.status.as_ref());
     let serving = shown.clone().find(|status| status.state == State::Active);
     if let Some(status) = serving.or_else(|| shown.clone().next()) {
@@ -179,6 +180,25 @@ fn heading(pair: &PairStatus) -> String {
         paint(Style::Warning, "not in sync")
     };
     format!("pair{name} {verdict}{}\n", runs.unwrap_or_default())
+}
+
+/// Who leads, where that is not the primary.
+fn handed_over(pair: &PairStatus) -> Option<String> {
+    let said = pair.servers.iter().filter_map(|server| server.status.as_ref());
+    // The later word counts, where the two have not met since.
+    let status = said.max_by_key(|status| status.leader_since)?;
+    let leader = status.leader.as_ref()?;
+    let is_leader = *leader == status.name;
+    let primary = match (status.role?, is_leader) {
+        (Role::Primary, false) => &status.name,
+        (Role::Secondary, true) => &status.peer.as_ref()?.name,
+        _ => return None,
+    };
+    let (leader, primary) = (escape(leader.as_str()), escape(primary.as_str()));
+    let since = status.leader_since.map(|at| format!(" since {at}")).unwrap_or_default();
+    Some(format!(
+        "\n`{leader}` leads{since}: service was handed over, `tandem handover {primary}` hands it back\n"
+    ))
 }
 
 fn servers_table(pair: &PairStatus) -> Table {

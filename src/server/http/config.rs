@@ -94,6 +94,7 @@ pub(super) async fn operator(
     tracing::info!(operator = %operator.fingerprint(), "an operator's command");
     let command = match statement.order {
         Order::Fence { server } => Command::Fence { server, nonce },
+        Order::Handover { server } => Command::Handover { server, nonce },
         Order::Release { lease, reason } => Command::ForceRelease { lease, reason, nonce },
     };
     let answer = app.parts.handle.command(command).await?;

@@ -99,6 +99,8 @@ impl App {
             bundle: status.bundle,
             source: last_apply.as_ref().map(|apply| apply.source.clone()),
             grace_ends_in_ms: status.grace_ends_in,
+            leader: status.leader,
+            leader_since: status.leader_since,
             staged: self.staging.shown(self.wall()),
             peer,
             products: status.products.into_iter().map(product).collect(),

@@ -1,0 +1,141 @@
+//! `tandem handover`: an operator moves service to the other server, without waiting for a timeout.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::api::{State, Status};
+use crate::cli::Context;
+use crate::cli::error::{Exit, Explain as _, Failure};
+use crate::cli::operator::Key;
+use crate::cli::output::quote;
+use crate::cli::servers::{Servers, client, not_ordered, servers_of_manifest};
+use crate::cli::verb::Format;
+use crate::client::{AskError, Serving};
+use crate::name::{ProductName, ServerName};
+use crate::statement::Order;
+
+/// Arguments of `tandem handover`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The two servers must be paired. Holders keep their seats; for a moment they are told to ask again. The named server
+serves until service is handed back (`tandem handover` of the other one), or until it dies and the other one takes its
+place; the primary leads from then on.
+
+Exit codes: 0 it serves, 1 it does not and nothing has changed or the other server serves on, 64 usage.")]
+pub(crate) struct Args {
+    /// The server that is to serve, by its name.
+    name: ServerName,
+    #[command(flatten)]
+    servers: Servers,
+    /// Speak to the servers that this manifest names.
+    #[arg(long, value_name = "FILE", conflicts_with = "server")]
+    manifest: Option<PathBuf>,
+    /// Do not ask.
+    #[arg(long, short)]
+    yes: bool,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    #[command(flatten)]
+    key: Key,
+}
+
+/// What was done, with `--format json`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Done {
+    schema: u32,
+    from: ServerName,
+    to: ServerName,
+}
+
+impl Args {
+    pub(crate) fn run(self, cx: &Context) -> Result<Exit, Failure> {
+        let servers = match &self.manifest {
+            Some(path) => servers_of_manifest(path)?,
+            None => self.servers.list()?,
+        };
+        let client = client(cx, servers)?;
+        let name = quote(self.name.as_str());
+        let order = Order::Handover { server: self.name.clone() };
+        let moved = cx.block_on(async {
+            let (serving, other) = who_serves(client.statuses().await)?;
+            let from = serving.status.name.clone();
+            for product in short_of_seats(&serving.status, other.as_ref()) {
+                cx.output.warning(&format!(
+                    "{} has more seats out than {name} offers: nothing new is granted of it until enough are given back",
+                    quote(product.as_str())
+                ));
+            }
+            if from != self.name && !self.is_wanted(cx, &from)? {
+                return Ok(Ok(None));
+            }
+            let operators = client.operators(&serving).await;
+            let operators = operators.map_err(|error| not_ordered(error.into()))?;
+            let key = self.key.find(cx, &operators)?;
+            let ordered = client.order(&serving, order, &key).await.map_err(not_ordered);
+            Ok::<_, Failure>(ordered.map(|()| Some(from)))
+        })??;
+        let moved = moved.context(|| format!("service was not handed over to {name}"))?;
+        let Some(from) = moved else {
+            cx.output.note("nothing has changed");
+            return Ok(Exit::Failed);
+        };
+        let was = quote(from.as_str());
+        cx.output.note(format_args!(
+            "{name} serves in the place of {was}; `tandem handover {from}` hands back"
+        ));
+        if self.format == Format::Json {
+            cx.output.json(&Done { schema: 1, from, to: self.name })?;
+        }
+        Ok(Exit::Done)
+    }
+
+    fn is_wanted(&self, cx: &Context, from: &ServerName) -> Result<bool, Failure> {
+        if self.yes {
+            return Ok(true);
+        }
+        let without =
+            format!("to hand over without being asked: `tandem handover --yes {}`", self.name);
+        let (from, to) = (quote(from.as_str()), quote(self.name.as_str()));
+        cx.output.confirm(&format!("move service from {from} to {to}?"), &without)
+    }
+}
+
+/// The server that serves, and what the other one says, where it says anything.
+fn who_serves(
+    statuses: Vec<Result<Serving, AskError>>,
+) -> Result<(Serving, Option<Status>), Failure> {
+    let mut answering = Vec::new();
+    let mut reasons = Vec::new();
+    for status in statuses {
+        match status {
+            Ok(serving) => answering.push(serving),
+            Err(error) => reasons.push(error.to_string()),
+        }
+    }
+    if answering.is_empty() {
+        return Err(not_ordered(AskError::Unreachable { reasons }.into()));
+    }
+    let Some(at) = answering.iter().position(|one| one.status.state == State::Active) else {
+        return Err(Failure::new("no server that could be reached serves now")
+            .with_help("`tandem status` shows what each of them does; ask again in a moment"));
+    };
+    let serving = answering.swap_remove(at);
+    Ok((serving, answering.pop().map(|other| other.status)))
+}
+
+/// The products of which more seats are held than the other server offers.
+fn short_of_seats<'a>(
+    serving: &'a Status,
+    other: Option<&'a Status>,
+) -> impl Iterator<Item = &'a ProductName> {
+    let of_other = other.into_iter().flat_map(|other| &other.products);
+    of_other
+        .filter(|offered| {
+            let held = serving.products.iter().find(|held| held.product == offered.product);
+            held.is_some_and(|held| held.used > offered.capacity)
+        })
+        .map(|offered| &offered.product)
+}
