@@ -94,6 +94,9 @@ impl Pair {
     pub(super) fn follow_lead(&mut self, out: &mut Vec<Effect>) {
         let leads = self.is_leader();
         let now = self.now.moment;
+        if matches!(self.phase, Phase::Unlicensed) {
+            return self.judge_licenses(out);
+        }
         match &mut self.phase {
             Phase::Standby(_) if leads => {
                 seen!(LedByWord);
@@ -114,6 +117,7 @@ impl Pair {
             link.incoming = None;
         }
         self.tell_state(out);
+        self.judge_licenses(out);
     }
 
     /// An operator moves service to the other server: this one stops, makes it durable, and tells (rule 8). From there
