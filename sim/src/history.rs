@@ -339,6 +339,16 @@ pub enum Fault {
         /// In which way.
         what: String,
     },
+    /// A server's machine stands still.
+    Pause {
+        /// Which.
+        server: String,
+    },
+    /// A server's machine goes on.
+    Resume {
+        /// Which.
+        server: String,
+    },
     /// Service was handed over as planned.
     Handover {
         /// To whom.

@@ -212,6 +212,8 @@ pub fn transitions(entries: &[Entry], until: u64) -> Vec<(u64, String, String)> 
                 Fault::Cut { from, to } => (from.clone(), format!("is cut off towards {to}")),
                 Fault::Heal { from, to } => (from.clone(), format!("reaches {to} again")),
                 Fault::Disk { server, what } => (server.clone(), format!("disk: {what}")),
+                Fault::Pause { server } => (server.clone(), "stands still".to_owned()),
+                Fault::Resume { server } => (server.clone(), "goes on".to_owned()),
                 Fault::Handover { to } => (to.clone(), "is handed over to".to_owned()),
             },
             _ => continue,

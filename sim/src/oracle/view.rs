@@ -249,14 +249,27 @@ impl<'a> View<'a> {
         cuts.is_empty()
     }
 
-    /// Whether no link is cut and no disk is bad at this time.
+    /// Whether no link is cut, no disk is bad and no machine stands still at this time.
     pub(crate) fn is_whole(&self, at: u64) -> bool {
-        let before = self.faults.iter().take_while(|(when, _)| *when <= at);
-        let disk = before.filter_map(|(_, fault)| match fault {
-            Fault::Disk { what, .. } => Some(what.as_str()),
-            _ => None,
-        });
-        self.links_are_whole(at) && disk.last().is_none_or(|what| what == "well")
+        let mut bad: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut still: BTreeMap<&str, bool> = BTreeMap::new();
+        for (_, fault) in self.faults.iter().take_while(|(when, _)| *when <= at) {
+            match fault {
+                Fault::Disk { server, what } => {
+                    bad.insert(server, what);
+                }
+                Fault::Pause { server } => {
+                    still.insert(server, true);
+                }
+                Fault::Resume { server } | Fault::Start { server, .. } => {
+                    still.insert(server, false);
+                }
+                _ => {}
+            }
+        }
+        self.links_are_whole(at)
+            && bad.values().all(|what| *what == "well")
+            && still.values().all(|still| !still)
     }
 
     /// The other server of the pair, by the bundles in force in between.
