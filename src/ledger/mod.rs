@@ -6,6 +6,7 @@
 //! server lives a full ttl from now, so that none ends before its holder stops believing in it.
 
 mod checkout;
+mod digest;
 mod drain;
 mod lease;
 mod merge;
@@ -16,6 +17,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+pub use digest::{Digest, maybe};
 pub use lease::{Contents, End, EndReason, Lease, Position, Record, Use};
 pub use request::{Checkout, No, Token};
 

@@ -7,6 +7,7 @@
 mod active;
 mod command;
 mod config;
+mod digest;
 mod frame;
 mod half_dead;
 mod heal;

@@ -1,0 +1,207 @@
+//! What two ledgers must share to behave the same from now on: a search over all schedules stops at a state whose
+//! digest it has seen.
+//!
+//! Every field is named, so that a new one does not compile before it was decided here whether it matters. What only
+//! people read, wall time and what follows from other fields are left out.
+
+use super::{
+    Charge, Contents, End, EndReason, Entry, Lease, Ledger, Position, Record, SeatKey, Use,
+};
+use crate::measure::{Epoch, Moment};
+use crate::name::{LeaseId, UseId};
+
+/// Takes in what a state is made of, each kind apart: numbers that only grow are compared among each other and moments
+/// with the present, so that states at different times can be the same.
+pub trait Digest {
+    /// A number that matters as it is.
+    fn word(&mut self, word: u64);
+    /// A point in time, of which only the distance from the present matters.
+    fn moment(&mut self, at: Moment);
+    /// An epoch: its order among all epochs and whether it is even.
+    fn epoch(&mut self, epoch: Epoch);
+    /// A text that matters as it is.
+    fn text(&mut self, text: &str);
+    /// Which lease.
+    fn lease(&mut self, id: &LeaseId);
+    /// Which use.
+    fn use_id(&mut self, id: &UseId);
+    /// Which command waits.
+    fn ticket(&mut self, ticket: u64);
+    /// A count of frames that this server sent on the connection.
+    fn sent(&mut self, count: u64);
+    /// A count of frames that this server received on the connection.
+    fn received(&mut self, count: u64);
+}
+
+/// Whether something is there, and then the thing.
+pub fn maybe<T>(
+    digest: &mut dyn Digest,
+    value: Option<&T>,
+    write: impl FnOnce(&mut dyn Digest, &T),
+) {
+    digest.word(u64::from(value.is_some()));
+    if let Some(value) = value {
+        write(digest, value);
+    }
+}
+
+impl Ledger {
+    /// What matters of it. `times` says whether leases run out here: where they do not, each is given a full ttl before
+    /// they do.
+    pub fn digest(&self, digest: &mut dyn Digest, times: bool) {
+        let Self {
+            position,
+            knew,
+            leases,
+            by_use: _,
+            by_seat,
+            usage: _,
+            revoked: _,
+            running_out: _,
+            ends,
+            forgetting: _,
+            nonces,
+        } = self;
+        position.digest(digest);
+        digest.epoch(*knew);
+        digest.word(leases.len() as u64);
+        for Entry { lease, until, charge } in leases.values() {
+            lease.digest(digest);
+            if times {
+                digest.moment(*until);
+            }
+            match charge {
+                Charge::Assignment(index) => digest.word(*index as u64),
+                Charge::Revoked(_) => digest.word(u64::MAX),
+            }
+        }
+        digest.word(by_seat.len() as u64);
+        for (SeatKey { product: _, user: _, host: _, address: _ }, id) in by_seat {
+            digest.lease(id);
+        }
+        digest.word(ends.len() as u64);
+        for (end, forget) in ends.values() {
+            end.digest(digest);
+            digest.moment(*forget);
+        }
+        digest.word(nonces.len() as u64);
+        for nonce in nonces.keys() {
+            digest.text(nonce);
+        }
+    }
+}
+
+impl Contents {
+    /// What matters of it: the order in which things stand in it does not.
+    pub fn digest(&self, digest: &mut dyn Digest) {
+        let Self { position, knew, leases, ends, nonces } = self;
+        position.digest(digest);
+        digest.epoch(*knew);
+        digest.word(leases.len() as u64);
+        let mut leases: Vec<&Lease> = leases.iter().collect();
+        leases.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        for lease in leases {
+            lease.digest(digest);
+        }
+        digest.word(ends.len() as u64);
+        let mut ends: Vec<&End> = ends.iter().collect();
+        ends.sort_unstable_by(|a, b| a.use_id.cmp(&b.use_id));
+        for end in ends {
+            end.digest(digest);
+        }
+        digest.word(nonces.len() as u64);
+        let mut nonces: Vec<&String> = nonces.iter().map(|(nonce, _)| nonce).collect();
+        nonces.sort_unstable();
+        for nonce in nonces {
+            digest.text(nonce);
+        }
+    }
+}
+
+impl Position {
+    /// What matters of it.
+    pub fn digest(self, digest: &mut dyn Digest) {
+        let Self { epoch, seq } = self;
+        digest.epoch(epoch);
+        digest.word(seq);
+    }
+}
+
+impl Record {
+    /// What matters of it.
+    pub fn digest(&self, digest: &mut dyn Digest) {
+        match self {
+            Self::Lease { lease, ended } => {
+                digest.word(0);
+                lease.digest(digest);
+                digest_ends(ended, digest);
+            }
+            Self::Ended { lease, ended } => {
+                digest.word(1);
+                digest.lease(lease);
+                digest_ends(ended, digest);
+            }
+            Self::Nonce { nonce, expires: _ } => {
+                digest.word(2);
+                digest.text(nonce);
+            }
+        }
+    }
+}
+
+fn digest_ends(ends: &[End], digest: &mut dyn Digest) {
+    digest.word(ends.len() as u64);
+    for end in ends {
+        end.digest(digest);
+    }
+}
+
+impl Lease {
+    /// What matters of it.
+    pub fn digest(&self, digest: &mut dyn Digest) {
+        let Self {
+            id,
+            product: _,
+            user: _,
+            host: _,
+            address: _,
+            uses,
+            assignment,
+            server: _,
+            granted_at: _,
+            granted,
+            heard,
+            ttl,
+            forced,
+        } = self;
+        // Who holds what is said by the uses, which have one holder each.
+        digest.lease(id);
+        digest.word(uses.len() as u64);
+        for (use_id, Use { seats, user: _, host: _ }) in uses {
+            digest.use_id(use_id);
+            digest.word(u64::from(seats.0));
+        }
+        digest.word(u64::from(*assignment));
+        granted.digest(digest);
+        digest.epoch(*heard);
+        digest.word(ttl.ms());
+        digest.word(u64::from(forced.is_some()));
+    }
+}
+
+impl End {
+    /// What matters of it.
+    pub fn digest(&self, digest: &mut dyn Digest) {
+        let Self { lease, use_id, reason, epoch, knew, at: _ } = self;
+        digest.lease(lease);
+        digest.use_id(use_id);
+        digest.word(match reason {
+            EndReason::Released => 0,
+            EndReason::Expired => 1,
+            EndReason::Revoked => 2,
+            EndReason::Cancelled => 3,
+        });
+        digest.epoch(*epoch);
+        digest.epoch(*knew);
+    }
+}
