@@ -13,10 +13,11 @@ use tandem::mutant::Mutant;
 use crate::check::{CheckArgs, check};
 use crate::history;
 use crate::report::{Campaign, github, human, json, junit, verdict};
-use crate::run::{Run, Verdict, campaign};
+use crate::run::{Run, Verdict, World, both_worlds, campaign};
 use crate::scenario::{Action, Builtin, Reload, Scenario, builtin};
 use crate::subject::Subject;
-use crate::world::turmoil_world::{self, Setup};
+use crate::world::setup::Setup;
+use crate::world::{core_world, turmoil_world};
 
 /// Whether this program was built with lines that are wrong on purpose.
 const HAS_MUTANTS: bool = cfg!(feature = "mutants");
@@ -64,6 +65,15 @@ struct RunArgs {
     /// The seeds from A to B, without B.
     #[arg(long, value_name = "A..B", value_parser = seeds, default_value = "0..20")]
     seeds: Seeds,
+    /// Where the seeds are run: in the core world every one, on turmoil as whole servers a share of them. Absent: both.
+    #[arg(long, value_enum)]
+    world: Option<WorldName>,
+    /// How many of the seeds are run on turmoil too: one in so many, and the first.
+    #[arg(long, value_name = "1/N", value_parser = share, default_value = "1/20")]
+    turmoil_share: Share,
+    /// Runs the K-th of N parts of the seeds, so that several machines share a campaign.
+    #[arg(long, value_name = "K/N", value_parser = shard)]
+    shard: Option<Shard>,
     /// How many seeds run at once; as many as there are processors where it is absent.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
@@ -98,6 +108,22 @@ enum Format {
     Github,
 }
 
+/// One seed in so many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Share(u64);
+
+/// The part of a campaign that this process runs, from 0, and of how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shard(u64, u64);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum WorldName {
+    /// The state machines alone.
+    Core,
+    /// Whole servers on simulated TCP.
+    Turmoil,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum ListFormat {
     /// For people.
@@ -111,6 +137,21 @@ fn seeds(text: &str) -> Result<Seeds, String> {
     let (first, end) = text.split_once("..").ok_or_else(wrong)?;
     let range = first.parse().map_err(|_| wrong())?..end.parse().map_err(|_| wrong())?;
     if range.is_empty() { Err("there is no seed in this range".into()) } else { Ok(Seeds(range)) }
+}
+
+fn share(text: &str) -> Result<Share, String> {
+    let one_in = text.strip_prefix("1/").and_then(|number| number.parse().ok());
+    let one_in = one_in.filter(|one_in| *one_in > 0);
+    one_in.map(Share).ok_or_else(|| "a share is one in so many, like `1/20`".to_owned())
+}
+
+fn shard(text: &str) -> Result<Shard, String> {
+    let parts = text.split_once('/');
+    let numbers = parts.and_then(|(k, n)| Some((k.parse::<u64>().ok()?, n.parse::<u64>().ok()?)));
+    match numbers {
+        Some((k, n)) if (1..=n).contains(&k) => Ok(Shard(k - 1, n)),
+        _ => Err("a shard is one of so many, like `1/4`".to_owned()),
+    }
 }
 
 fn mutant(name: &str) -> Result<Mutant, String> {
@@ -151,6 +192,14 @@ enum Trouble {
         name: String,
         /// Why.
         error: crate::scenario::ScenarioError,
+    },
+    /// A scenario that asks a world for more than it can do.
+    #[error("{name}: whole servers on turmoil cannot do `{fault}`: run it with `--world core`")]
+    World {
+        /// The scenario.
+        name: String,
+        /// What it asks for.
+        fault: &'static str,
     },
     /// A configuration that cannot be simulated.
     #[error(transparent)]
@@ -294,8 +343,13 @@ fn one(args: &RunArgs, name: &str, text: &str, file: Option<&Path>) -> Result<Pr
             _ => {}
         }
     }
-    let keeps_history = args.history.is_some();
-    let setup = Setup { subject, plan, reloads, keeps_history };
+    if let Some(fault) = plan.needs_core()
+        && args.world == Some(WorldName::Turmoil)
+    {
+        return Err(Trouble::World { name: name.to_owned(), fault });
+    }
+    let setup = Setup::new(subject, plan, reloads);
+    let setup = if args.history.is_some() { setup.keeping_history() } else { setup };
     Ok(Prepared { name: scenario.scenario, setup })
 }
 
@@ -305,29 +359,29 @@ fn mutated(args: &RunArgs, mut prepared: Vec<Prepared>) -> Result<Vec<Prepared>,
     let Some(mutant) = args.mutant else { return Ok(prepared) };
     tandem::mutant::choose(mutant);
     for Prepared { setup, .. } in &mut prepared {
-        setup.subject = setup.subject.reissued()?;
-        for reload in &mut setup.reloads {
-            *reload = reload.reissued()?;
-        }
+        let subject = setup.subject.reissued()?;
+        let reloads: Result<Vec<_>, _> = setup.reloads.iter().map(Subject::reissued).collect();
+        let keeps_history = setup.keeps_history;
+        *setup = Setup::new(subject, setup.plan.clone(), reloads?);
+        setup.keeps_history = keeps_history;
     }
     Ok(prepared)
 }
 
 fn run_all(args: &RunArgs, prepared: &[Prepared]) -> io::Result<Verdict> {
-    let seeds: Vec<u64> = match args.seed {
-        Some(seed) => vec![seed],
-        None => args.seeds.0.clone().collect(),
-    };
     let jobs = args.jobs.map_or_else(
         || std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         usize::from,
     );
-    let total = seeds.len() * prepared.len();
-    let progress = progress(total as u64);
+    let all: Vec<_> = prepared.iter().map(|one| jobs_of(args, one)).collect();
+    let progress = progress(all.iter().map(Vec::len).sum::<usize>() as u64);
     let mut campaigns = Vec::new();
-    for Prepared { name, setup } in prepared {
+    for (Prepared { name, setup }, seeds) in prepared.iter().zip(all) {
         progress.set_message(name.clone());
-        let run = |seed| turmoil_world::run(setup, seed);
+        let run = |seed, world| match world {
+            World::Core => core_world::run(setup, seed),
+            World::Turmoil => turmoil_world::run(setup, seed),
+        };
         let runs = campaign(&seeds, jobs, &run, &|_| progress.inc(1));
         campaigns.push(Campaign {
             scenario: name.clone(),
@@ -335,7 +389,7 @@ fn run_all(args: &RunArgs, prepared: &[Prepared]) -> io::Result<Verdict> {
             bundle: setup.subject.bundle.hash().to_string(),
             promises: setup.plan.promises.clone(),
             command: command(args, name, prepared.len()),
-            notes: setup.subject.notes(),
+            notes: notes(setup),
             runs,
         });
     }
@@ -352,6 +406,38 @@ fn run_all(args: &RunArgs, prepared: &[Prepared]) -> io::Result<Verdict> {
         Format::Github => print(&github(&campaigns))?,
     }
     Ok(verdict(&campaigns))
+}
+
+/// Which seeds of a scenario are run where.
+fn jobs_of(args: &RunArgs, prepared: &Prepared) -> Vec<(u64, World)> {
+    let range = match args.seed {
+        Some(seed) => seed..seed.saturating_add(1),
+        None => args.seeds.0.clone(),
+    };
+    let first = range.start;
+    let mut jobs = match args.world {
+        None => both_worlds(range, args.turmoil_share.0),
+        Some(WorldName::Core) => range.map(|seed| (seed, World::Core)).collect(),
+        Some(WorldName::Turmoil) => range.map(|seed| (seed, World::Turmoil)).collect(),
+    };
+    if prepared.setup.plan.needs_core().is_some() {
+        jobs.retain(|(_, world)| *world == World::Core);
+    }
+    if let Some(Shard(part, parts)) = args.shard {
+        jobs.retain(|(seed, _)| (seed - first) % parts == part);
+    }
+    jobs
+}
+
+/// What a person should know before they read the results.
+fn notes(setup: &Setup) -> Vec<String> {
+    let mut notes = setup.subject.notes();
+    if let Some(fault) = setup.plan.needs_core() {
+        notes.push(format!(
+            "whole servers on turmoil cannot do `{fault}`: every seed is in the core world alone"
+        ));
+    }
+    notes
 }
 
 fn last(campaigns: &[Campaign]) -> Option<&Run> {

@@ -6,9 +6,11 @@ mod human;
 mod json;
 mod junit;
 
+use std::collections::BTreeSet;
+
 use crate::numbers::median;
 use crate::oracle::Promise;
-use crate::run::{Run, Verdict};
+use crate::run::{Run, Verdict, World};
 use crate::trace::combined;
 
 /// The seeds of one scenario, run and judged.
@@ -35,6 +37,8 @@ pub struct Campaign {
 pub struct Failure<'a> {
     /// The seed.
     pub seed: u64,
+    /// Where it was run.
+    pub world: World,
     /// The promise, `expect`, `converge` or `simulator`.
     pub oracle: &'a str,
     /// When, in milliseconds since the run began.
@@ -55,7 +59,7 @@ impl Campaign {
     pub fn failures(&self) -> Vec<Failure<'_>> {
         let mut failures: Vec<Failure<'_>> = Vec::new();
         for run in &self.runs {
-            let (seed, end) = (run.seed, run.simulated_ms);
+            let (seed, world, end) = (run.seed, run.world, run.simulated_ms);
             let all = run
                 .violations
                 .iter()
@@ -64,24 +68,37 @@ impl Campaign {
                 .chain(run.unsettled.iter().map(|what| ("converge", end, what.as_str())))
                 .chain(run.failure.iter().map(|what| ("simulator", end, what.as_str())));
             for (oracle, at, what) in all {
-                if !failures.iter().any(|one| one.seed == seed && one.oracle == oracle) {
-                    failures.push(Failure { seed, oracle, at, what });
+                let known = |one: &Failure<'_>| (one.seed, one.world) == (seed, world);
+                if !failures.iter().any(|one| known(one) && one.oracle == oracle) {
+                    failures.push(Failure { seed, world, oracle, at, what });
                 }
             }
         }
         failures
     }
 
-    /// The hash of all traces, by seed.
+    /// The hash of all traces, by seed and world.
     #[must_use]
     pub fn trace_hash(&self) -> String {
         combined(self.runs.iter().map(|run| run.trace.as_str()))
     }
 
-    /// The command that replays a seed.
+    /// The command that replays a failure.
     #[must_use]
-    pub fn replay(&self, seed: u64) -> String {
-        format!("{} --seed {seed}", self.command)
+    pub fn replay(&self, failure: &Failure<'_>) -> String {
+        format!("{} --seed {} --world {}", self.command, failure.seed, failure.world.as_str())
+    }
+
+    /// How many seeds were run.
+    #[must_use]
+    pub fn seeds(&self) -> usize {
+        self.runs.iter().map(|run| run.seed).collect::<BTreeSet<_>>().len()
+    }
+
+    /// How many seeds were run in a world.
+    #[must_use]
+    pub fn seeds_in(&self, world: World) -> usize {
+        self.runs.iter().filter(|run| run.world == world).count()
     }
 
     /// The longest that anybody was without a seat, and the seed of it.
@@ -105,10 +122,11 @@ impl Campaign {
         lost.max_by_key(|(lost, seed)| (*lost, std::cmp::Reverse(*seed))).unwrap_or_default()
     }
 
-    /// How many runs ended well.
+    /// How many seeds ended well, in every world that they were run in.
     #[must_use]
     pub fn passed(&self) -> usize {
-        self.runs.iter().filter(|run| run.verdict() == Verdict::Held).count()
+        let broken = self.runs.iter().filter(|run| run.verdict() != Verdict::Held);
+        self.seeds() - broken.map(|run| run.seed).collect::<BTreeSet<_>>().len()
     }
 
     /// The seed nearest to one that ended well.
@@ -150,6 +168,7 @@ pub(crate) mod sample {
         };
         Run {
             seed,
+            world: if seed == 0 { World::Turmoil } else { World::Core },
             numbers,
             trace: format!("sha256:{seed}"),
             simulated_ms: 90_000,

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::history::{Entry, Event};
 use crate::numbers::Numbers;
 use crate::oracle::{Promise, Violation};
+use crate::world::core_world::States;
 
 /// Stack of a run's thread, in bytes: debug builds of whole servers need more than the default.
 const STACK: usize = 16 * 1024 * 1024;
@@ -20,11 +21,34 @@ pub struct Unmet {
     pub what: String,
 }
 
+/// In which world a seed was run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum World {
+    /// The state machines alone, on a queue of events.
+    #[default]
+    Core,
+    /// Whole servers and clients, on simulated TCP.
+    Turmoil,
+}
+
+impl World {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Core => "core",
+            Self::Turmoil => "turmoil",
+        }
+    }
+}
+
 /// What came of one seed.
 #[derive(Clone, Debug, Default)]
 pub struct Run {
     /// The seed.
     pub seed: u64,
+    /// Where it was run.
+    pub world: World,
     /// The hash of the trace.
     pub trace: String,
     /// What was seen from outside. Emptied where all is well.
@@ -41,6 +65,10 @@ pub struct Run {
     pub failure: Option<String>,
     /// How long the run was, in simulated milliseconds.
     pub simulated_ms: u64,
+    /// The marks in the product's code that it came to.
+    pub seen: tandem::seen::Marks,
+    /// In which states the two servers were together.
+    pub states: States,
 }
 
 /// How a run or a campaign ended, the worst last.
@@ -126,12 +154,26 @@ impl Run {
     }
 }
 
-/// Runs every seed, at most `jobs` at once, each on a fresh thread: what the standard library keeps for a thread (the
-/// keys of hash maps) then begins with the run. The results are in the order of the seeds.
+/// Which seeds of a range are run where, by seed: every one in the core world, and in turmoil too those that the share
+/// divides, and the first.
+#[must_use]
+pub fn both_worlds(seeds: std::ops::Range<u64>, one_in: u64) -> Vec<(u64, World)> {
+    let first = seeds.start;
+    let mut jobs = Vec::new();
+    for seed in seeds {
+        jobs.push((seed, World::Core));
+        if seed == first || seed.is_multiple_of(one_in.max(1)) {
+            jobs.push((seed, World::Turmoil));
+        }
+    }
+    jobs
+}
+
+/// Runs every seed where it is to be run, so many at once. The results are in the order of seed and world.
 pub fn campaign(
-    seeds: &[u64],
+    seeds: &[(u64, World)],
     jobs: usize,
-    run: &(dyn Fn(u64) -> Run + Sync),
+    run: &(dyn Fn(u64, World) -> Run + Sync),
     done: &(dyn Fn(&Run) + Sync),
 ) -> Vec<Run> {
     let next = AtomicUsize::new(0);
@@ -139,8 +181,12 @@ pub fn campaign(
     std::thread::scope(|scope| {
         for _ in 0..jobs.clamp(1, seeds.len().max(1)) {
             scope.spawn(|| {
-                while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let result = on_fresh_thread(*seed, run);
+                while let Some((seed, world)) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let result = match world {
+                        World::Turmoil => on_fresh_thread(*seed, || run(*seed, *world)),
+                        World::Core => caught(*seed, || run(*seed, *world)),
+                    };
+                    let result = Run { world: *world, ..result };
                     done(&result);
                     runs.lock().unwrap_or_else(PoisonError::into_inner).push(result);
                 }
@@ -148,27 +194,31 @@ pub fn campaign(
         }
     });
     let mut runs = runs.into_inner().unwrap_or_else(PoisonError::into_inner);
-    runs.sort_by_key(|run| run.seed);
+    runs.sort_by_key(|run| (run.seed, run.world));
     runs
 }
 
-fn on_fresh_thread(seed: u64, run: &(dyn Fn(u64) -> Run + Sync)) -> Run {
+/// Runs on a thread of its own: what the standard library keeps for a thread (the keys of hash maps) then begins with
+/// the run.
+pub(crate) fn on_fresh_thread(seed: u64, run: impl FnOnce() -> Run + Send) -> Run {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
             .name(format!("seed-{seed}"))
             .stack_size(STACK)
-            .spawn_scoped(scope, || std::panic::catch_unwind(AssertUnwindSafe(|| run(seed))));
-        let joined = match thread {
-            Ok(thread) => thread.join(),
-            Err(error) => return Run::failed(seed, format!("no thread for the run: {error}")),
-        };
-        match joined {
-            Ok(Ok(run)) => run,
-            Ok(Err(panic)) | Err(panic) => {
-                Run::failed(seed, format!("panicked: {}", said(&*panic)))
-            }
+            .spawn_scoped(scope, || caught(seed, run));
+        match thread {
+            Ok(thread) => thread
+                .join()
+                .unwrap_or_else(|panic| Run::failed(seed, format!("panicked: {}", said(&*panic)))),
+            Err(error) => Run::failed(seed, format!("no thread for the run: {error}")),
         }
     })
+}
+
+/// A panic ends one run alone: the simulator failed.
+fn caught(seed: u64, run: impl FnOnce() -> Run) -> Run {
+    std::panic::catch_unwind(AssertUnwindSafe(run))
+        .unwrap_or_else(|panic| Run::failed(seed, format!("panicked: {}", said(&*panic))))
 }
 
 fn said(panic: &(dyn std::any::Any + Send)) -> String {
@@ -229,22 +279,35 @@ mod tests {
 
     #[test]
     fn results_are_in_the_order_of_the_seeds_whoever_is_first() {
-        let run = |seed| Run { seed, trace: format!("t{seed}"), ..Run::default() };
-        let runs = campaign(&[3, 1, 2], 2, &run, &|_| {});
-        assert_eq!(runs.iter().map(|run| run.seed).collect::<Vec<_>>(), [1, 2, 3]);
+        let run = |seed, _| Run { seed, trace: format!("t{seed}"), ..Run::default() };
+        let jobs = [(3, World::Core), (1, World::Turmoil), (2, World::Core), (1, World::Core)];
+        let runs = campaign(&jobs, 2, &run, &|_| {});
+        let order: Vec<_> = runs.iter().map(|run| (run.seed, run.world.as_str())).collect();
+        assert_eq!(order, [(1, "core"), (1, "turmoil"), (2, "core"), (3, "core")]);
         assert!(runs.iter().all(|run| run.verdict() == Verdict::Held));
     }
 
     #[test]
     fn a_panic_is_the_simulators_failure_and_ends_one_seed_alone() {
-        let run = |seed| {
+        let run = |seed, _| {
             assert!(seed != 2, "two is too many");
             Run { seed, ..Run::default() }
         };
-        let runs = campaign(&[1, 2, 3], 2, &run, &|_| {});
+        let runs = campaign(&[1, 2, 3].map(|seed| (seed, World::Core)), 2, &run, &|_| {});
         let verdicts: Vec<_> = runs.iter().map(Run::verdict).collect();
         assert_eq!(verdicts, [Verdict::Held, Verdict::Failed, Verdict::Held]);
         assert_eq!(runs[1].failure.as_deref(), Some("panicked: two is too many"));
+    }
+
+    #[test]
+    fn a_share_of_the_seeds_and_the_first_are_run_in_both_worlds() {
+        let turmoil = |range| {
+            let jobs = both_worlds(range, 20).into_iter();
+            jobs.filter(|job| job.1 == World::Turmoil).map(|job| job.0).collect::<Vec<_>>()
+        };
+        assert_eq!(turmoil(0..100), [0, 20, 40, 60, 80]);
+        assert_eq!(turmoil(7..45), [7, 20, 40]);
+        assert_eq!(both_worlds(7..9, 20).len(), 3);
     }
 
     #[test]

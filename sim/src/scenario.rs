@@ -124,7 +124,7 @@ pub struct Step {
     pub empty_disk: Option<String>,
 }
 
-/// What a reload applies: exactly one of the fields.
+/// What a reload applies: exactly one of `manifest` and `addUser`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Reload {
@@ -134,6 +134,9 @@ pub struct Reload {
     /// The same manifest with one more user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub add_user: Option<UserName>,
+    /// Whether one server that can be reached is enough.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub degraded: bool,
 }
 
 /// Why a bundle must be refused.

@@ -3,10 +3,11 @@
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
 use tandem_sim::report::{Campaign, human};
-use tandem_sim::run::{Verdict, campaign};
+use tandem_sim::run::{Verdict, World, campaign};
 use tandem_sim::scenario::{Builtin, Scenario, builtin};
 use tandem_sim::subject::Subject;
-use tandem_sim::world::turmoil_world::{Setup, run};
+use tandem_sim::world::setup::Setup;
+use tandem_sim::world::{core_world, turmoil_world};
 
 fn holds(name: &str) {
     let Builtin { text, .. } = builtin(name).expect("it is built in");
@@ -16,8 +17,16 @@ fn holds(name: &str) {
     let user = "tandem-sim-new".parse().expect("a name");
     let reloads = vec![subject.with_user(user).expect("it is well")];
     let promises = plan.promises.clone();
-    let setup = Setup { subject, plan, reloads, keeps_history: false };
-    let runs = campaign(&[0, 1], 2, &|seed| run(&setup, seed), &|_| {});
+    let setup = Setup::new(subject, plan, reloads);
+    let mut seeds: Vec<_> = (0..40).map(|seed| (seed, World::Core)).collect();
+    if setup.plan.needs_core().is_none() {
+        seeds.extend([0, 1].map(|seed| (seed, World::Turmoil)));
+    }
+    let run = |seed, world| match world {
+        World::Core => core_world::run(&setup, seed),
+        World::Turmoil => turmoil_world::run(&setup, seed),
+    };
+    let runs = campaign(&seeds, 2, &run, &|_| {});
     let campaign = Campaign {
         scenario: name.into(),
         subject: setup.subject.name.clone(),

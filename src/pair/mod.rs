@@ -366,7 +366,8 @@ impl Pair {
     }
 
     /// Whether the two servers count on each other now.
-    fn is_paired(&self) -> bool {
+    #[must_use]
+    pub fn is_paired(&self) -> bool {
         match &self.phase {
             Phase::Active(active) => matches!(active.peering, Peering::Paired),
             Phase::Standby(standby) => standby.in_step,

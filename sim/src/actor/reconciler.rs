@@ -29,7 +29,12 @@ const OFFER_WITHIN: Span = Span::from_secs(5);
 /// What it is told.
 pub enum Task {
     /// Apply this, and try again until it runs.
-    Apply(Box<Subject>),
+    Apply {
+        /// What.
+        subject: Box<Subject>,
+        /// Whether one server that can be reached is enough.
+        degraded: bool,
+    },
     /// Offer this to each server, once.
     Offer(Box<Forged>),
 }
@@ -38,25 +43,25 @@ pub enum Task {
 /// run yet.
 pub async fn work(pair: [Target; 2], mut tasks: mpsc::UnboundedReceiver<Task>, common: Common) {
     let http = Http::on_trusted_network(world(NODE, &common));
-    let mut wanted: Option<Box<Subject>> = None;
+    let mut wanted: Option<(Box<Subject>, bool)> = None;
     loop {
         let task = match &wanted {
             None => tasks.recv().await,
             Some(_) => tokio::time::timeout(AGAIN.to_std(), tasks.recv()).await.unwrap_or(None),
         };
         match task {
-            Some(Task::Apply(subject)) => wanted = Some(subject),
+            Some(Task::Apply { subject, degraded }) => wanted = Some((subject, degraded)),
             Some(Task::Offer(forged)) => offer(&http, &pair, &forged).await,
             None if wanted.is_none() => return,
             None => {}
         }
-        if let Some(subject) = &wanted {
+        if let Some((subject, degraded)) = &wanted {
             let views = both(&http, &pair).await;
             let order = Order {
                 bundle: subject.bundle.clone(),
                 source: source(),
                 allow_large_change: false,
-                degraded: false,
+                degraded: *degraded,
             };
             let signer = Subject::operator(common.seed);
             let applied = apply(&http, &signer, &views, None, &order, &mut |_| {}).await;
@@ -65,7 +70,7 @@ pub async fn work(pair: [Target; 2], mut tasks: mpsc::UnboundedReceiver<Task>, c
                 Err(error) => error.to_string(),
             };
             common.recorder.trace(NODE, "apply", said.as_bytes());
-            if applied.is_ok_and(|applied| applied.later.is_empty()) {
+            if applied.is_ok_and(|applied| *degraded || applied.later.is_empty()) {
                 wanted = None;
             }
         }

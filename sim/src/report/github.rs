@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Campaign, seconds};
+use crate::run::World;
 
 /// Every failure as an `error` command, and a `notice` with the numbers of each scenario.
 #[must_use]
@@ -12,17 +13,18 @@ pub fn github(campaigns: &[Campaign]) -> String {
         for failure in campaign.failures() {
             let title =
                 format!("{}: {} (seed {})", campaign.scenario, failure.oracle, failure.seed);
-            let replay = campaign.replay(failure.seed);
+            let replay = campaign.replay(&failure);
             let message = format!("at {}: {}\nreplay: {replay}", seconds(failure.at), failure.what);
             let _ = writeln!(text, "::error title={}::{}", property(&title), data(&message));
         }
         let (worst, seed) = campaign.worst_gap();
         let (lost, _) = campaign.most_lost();
         let message = format!(
-            "{} of {} seeds are well (whole servers on turmoil); without a seat at worst {} (seed {seed}), in the \
-             median {}; seats lost: {lost}",
+            "{} of {} seeds are well ({} of them whole servers on turmoil); without a seat at worst {} (seed \
+             {seed}), in the median {}; seats lost: {lost}",
             campaign.passed(),
-            campaign.runs.len(),
+            campaign.seeds(),
+            campaign.seeds_in(World::Turmoil),
             seconds(worst),
             seconds(campaign.median_gap())
         );
@@ -48,9 +50,9 @@ mod tests {
     #[test]
     fn commands_are_one_line_each_and_escaped() {
         insta::assert_snapshot!(github(&[sample::broken()]), @"
-        ::error title=failover%3A capacity (seed 1)::at 41.2s: 21 seats of `designer` are held and `lic-b` granted the last one with a capacity of 20%0Areplay: tandem-sim run failover --seed 1
-        ::error title=failover%3A expect (seed 2)::at 35.0s: `lic-b` is standby, not active%0Areplay: tandem-sim run failover --seed 2
-        ::notice title=failover::1 of 3 seeds are well (whole servers on turmoil); without a seat at worst 4.1s (seed 1), in the median 40ms; seats lost: 1
+        ::error title=failover%3A capacity (seed 1)::at 41.2s: 21 seats of `designer` are held and `lic-b` granted the last one with a capacity of 20%0Areplay: tandem-sim run failover --seed 1 --world core
+        ::error title=failover%3A expect (seed 2)::at 35.0s: `lic-b` is standby, not active%0Areplay: tandem-sim run failover --seed 2 --world core
+        ::notice title=failover::1 of 3 seeds are well (1 of them whole servers on turmoil); without a seat at worst 4.1s (seed 1), in the median 40ms; seats lost: 1
         ");
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Campaign, Failure, seconds};
-use crate::run::{Verdict, transitions};
+use crate::run::{Run, Verdict, World, transitions};
 
 /// How many lines of a failure's history are shown.
 const LINES: usize = 24;
@@ -41,12 +41,17 @@ fn plural(count: usize, word: &str) -> String {
 }
 
 fn numbers(text: &mut String, campaign: &Campaign) {
-    let seeds = plural(campaign.runs.len(), "seed");
+    let seeds = plural(campaign.seeds(), "seed");
+    let whole = match campaign.seeds_in(World::Turmoil) {
+        0 => "none of them".to_owned(),
+        all if all == campaign.seeds() => "all of them".to_owned(),
+        some => format!("{some} of them"),
+    };
     let bundle: String = campaign.bundle.chars().take(19).collect();
     let simulated: u64 = campaign.runs.iter().map(|run| run.simulated_ms).sum();
     let _ = writeln!(
         text,
-        "{} on {} ({bundle}): {seeds}, all of them whole servers on turmoil, {} simulated",
+        "{} on {} ({bundle}): {seeds}, {whole} whole servers on turmoil, {} simulated",
         shown(&campaign.scenario),
         shown(&campaign.subject),
         minutes(simulated)
@@ -156,14 +161,15 @@ fn block(text: &mut String, campaign: &Campaign, failure: &Failure<'_>, others: 
         }
     }
     let _ = writeln!(text, "  at {}: {}", seconds(failure.at), shown(failure.what));
-    if let Some(run) = campaign.runs.iter().find(|run| run.seed == failure.seed) {
+    let is_it = |run: &&Run| (run.seed, run.world) == (failure.seed, failure.world);
+    if let Some(run) = campaign.runs.iter().find(is_it) {
         columns(text, run, failure.at);
     }
-    let _ = writeln!(text, "  replay: {}", shown(&campaign.replay(failure.seed)));
+    let _ = writeln!(text, "  replay: {}", shown(&campaign.replay(failure)));
 }
 
 /// One line a transition, each server in a column of its own, the violated line marked.
-fn columns(text: &mut String, run: &crate::run::Run, until: u64) {
+fn columns(text: &mut String, run: &Run, until: u64) {
     let all = transitions(&run.entries, until);
     let mut servers: Vec<&str> = Vec::new();
     for (_, server, _) in &all {
@@ -214,7 +220,7 @@ mod tests {
     #[test]
     fn what_is_well_is_short() {
         insta::assert_snapshot!(human(&[sample::well()]), @"
-        failover on studio (sha256:0123456789ab): 3 seeds, all of them whole servers on turmoil, 4m30s simulated
+        failover on studio (sha256:0123456789ab): 3 seeds, 1 of them whole servers on turmoil, 4m30s simulated
           without a seat   at worst 4.1s (seed 1), in the median 40ms
           seats lost       none
           requests         0 granted, 0 renewed, 0 refused, 0 without an answer
@@ -227,7 +233,7 @@ mod tests {
     #[test]
     fn a_failure_is_one_block_with_the_command_that_replays_it() {
         insta::assert_snapshot!(human(&[sample::broken()]), @"
-        failover on studio (sha256:0123456789ab): 3 seeds, all of them whole servers on turmoil, 4m30s simulated
+        failover on studio (sha256:0123456789ab): 3 seeds, 1 of them whole servers on turmoil, 4m30s simulated
           without a seat   at worst 4.1s (seed 1), in the median 40ms
           seats lost       1 client (seed 2)
           requests         0 granted, 0 renewed, 0 refused, 0 without an answer
@@ -240,11 +246,11 @@ mod tests {
                      lic-a
               30.0s  loses power
         >     41.2s  here
-          replay: tandem-sim run failover --seed 1
+          replay: tandem-sim run failover --seed 1 --world core
 
         not as expected: in failover, seed 2
           at 35.0s: `lic-b` is standby, not active
-          replay: tandem-sim run failover --seed 2
+          replay: tandem-sim run failover --seed 2 --world core
           the nearest run that is well: seed 0
         ");
     }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Campaign, verdict};
+use crate::run::World;
 
 /// The version of this document's form.
 const SCHEMA: u32 = 1;
@@ -26,24 +27,30 @@ pub fn json(campaigns: &[Campaign]) -> Value {
     }
 }
 
+/// Where most of it was run: everything in the core world, where that is so.
+fn world(campaign: &Campaign) -> &'static str {
+    if campaign.seeds_in(World::Core) > 0 { "core" } else { "turmoil" }
+}
+
 fn campaign(campaign: &Campaign) -> Value {
     let failed: Vec<Value> = campaign
         .failures()
-        .into_iter()
+        .iter()
         .map(|one| {
             json!({
                 "seed": one.seed,
+                "world": one.world.as_str(),
                 "oracle": one.oracle,
                 "at": one.at,
                 "what": one.what,
-                "replay": campaign.replay(one.seed),
+                "replay": campaign.replay(one),
             })
         })
         .collect();
     let traces: Vec<Value> = campaign
         .runs
         .iter()
-        .map(|run| json!({"seed": run.seed, "world": "turmoil", "hash": run.trace}))
+        .map(|run| json!({"seed": run.seed, "world": run.world.as_str(), "hash": run.trace}))
         .collect();
     let (worst, seed) = campaign.worst_gap();
     let (lost, lost_seed) = campaign.most_lost();
@@ -52,10 +59,14 @@ fn campaign(campaign: &Campaign) -> Value {
         "scenario": campaign.scenario,
         "subject": campaign.subject,
         "bundle": campaign.bundle,
-        "world": "turmoil",
+        "world": world(campaign),
+        "worlds": {
+            "core": campaign.seeds_in(World::Core),
+            "turmoil": campaign.seeds_in(World::Turmoil),
+        },
         "notes": campaign.notes,
         "verdict": campaign.verdict().as_str(),
-        "seeds": campaign.runs.len(),
+        "seeds": campaign.seeds(),
         "passed": campaign.passed(),
         "failed": failed,
         "promises": campaign.promises,
@@ -80,8 +91,8 @@ mod tests {
         assert_eq!(value["passed"], 1);
         assert_eq!(value["gap"], json!({"medianMs": 40, "worstMs": 4150, "seed": 1}));
         assert_eq!(value["failed"][0]["oracle"], "capacity");
-        assert_eq!(value["failed"][0]["replay"], "tandem-sim run failover --seed 1");
-        assert_eq!(value["traces"][2], json!({"seed": 2, "world": "turmoil", "hash": "sha256:2"}));
+        assert_eq!(value["failed"][0]["replay"], "tandem-sim run failover --seed 1 --world core");
+        assert_eq!(value["traces"][2], json!({"seed": 2, "world": "core", "hash": "sha256:2"}));
     }
 
     #[test]

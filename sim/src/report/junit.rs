@@ -29,8 +29,7 @@ pub fn junit(campaigns: &[Campaign]) -> String {
             let _ = writeln!(text, "    <testcase classname=\"{name}\" name=\"{case}\">");
             let _ = writeln!(text, "      <failure message=\"{}\">", escaped(first.what));
             for failure in &own {
-                let (what, replay) =
-                    (escaped(failure.what), escaped(&campaign.replay(failure.seed)));
+                let (what, replay) = (escaped(failure.what), escaped(&campaign.replay(failure)));
                 let _ = writeln!(
                     text,
                     "seed {} at {}ms: {what}\nreplay: {replay}",
@@ -78,7 +77,7 @@ mod tests {
             <testcase classname="failover" name="capacity">
               <failure message="a &lt; b &amp; &quot;c&quot;">
         seed 1 at 41200ms: a &lt; b &amp; &quot;c&quot;
-        replay: tandem-sim run failover --seed 1
+        replay: tandem-sim run failover --seed 1 --world core
               </failure>
             </testcase>
             <testcase classname="failover" name="failover"/>

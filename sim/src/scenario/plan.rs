@@ -154,6 +154,22 @@ fn expected(
     Ok(time.map(|time| Expected { at: time.resolve(timing), active, standby }))
 }
 
+impl Action {
+    /// The word for it in a scenario, where whole servers on turmoil cannot do it.
+    #[must_use]
+    pub const fn core_only(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+impl Plan {
+    /// The first thing in it that whole servers on turmoil cannot do, by its word in a scenario.
+    #[must_use]
+    pub fn needs_core(&self) -> Option<&'static str> {
+        self.actions.iter().find_map(|(_, action)| action.core_only())
+    }
+}
+
 impl Scenario {
     /// What is to be done with this manifest.
     ///
@@ -170,7 +186,8 @@ impl Scenario {
         actions.sort_by_key(|(at, _)| *at);
         let expectations: Result<Vec<_>, _> =
             self.expect.iter().map(|entry| expected(manifest, &timing, entry)).collect();
-        let expected: Vec<_> = expectations?.into_iter().flatten().collect();
+        let mut expected: Vec<_> = expectations?.into_iter().flatten().collect();
+        expected.sort_by_key(|one| one.at);
         let gap = self.expect.iter().filter_map(|entry| entry.gap.as_ref());
         let gap = gap.map(|limit| limit.0.resolve(&timing)).min();
         let mut promises: Vec<_> =

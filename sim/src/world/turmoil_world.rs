@@ -21,13 +21,14 @@ use crate::actor::server::{Common, Machine};
 use crate::history::{Answered, Entry, Event, Fault, Said};
 use crate::population::{crowd, in_turn, people};
 use crate::record::Recorder;
-use crate::run::{Run, Unmet};
-use crate::scenario::{Action, Expected, Plan};
+use crate::run::{Run, Unmet, World};
+use crate::scenario::{Action, Expected};
 use crate::seed::{Choices, Stream};
 use crate::subject::Subject;
 use crate::world::leak_net;
 use crate::world::links::Links;
 use crate::world::net::{FIRST_PORT, Wiring};
+use crate::world::setup::Setup;
 
 /// The tick: never above the least latency, or the order within it is lost.
 const TICK: Duration = Duration::from_millis(1);
@@ -36,26 +37,13 @@ const REST_MS: u64 = 2_000;
 /// What coming to rest may take beside the waits of the protocol.
 const SLACK: Span = Span::from_secs(10);
 
-/// What is run: a configuration, what is done to it, and what its reloads apply, in the order of the plan.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    /// The configuration at the begin.
-    pub subject: Subject,
-    /// What is done.
-    pub plan: Plan,
-    /// What each reload of the plan applies.
-    pub reloads: Vec<Subject>,
-    /// Whether the history is kept though all is well.
-    pub keeps_history: bool,
-}
-
 /// Runs a seed. To be called on a thread of its own.
 #[must_use]
 pub fn run(setup: &Setup, seed: u64) -> Run {
     let inside = leak_net::enter(seed, setup.subject.start);
     let mut run = match Stage::set(setup, seed) {
         Ok(stage) => stage.play(),
-        Err(reason) => Run::failed(seed, reason),
+        Err(reason) => Run { world: World::Turmoil, ..Run::failed(seed, reason) },
     };
     if run.failure.is_none() && cfg!(target_os = "linux") && leak_net::caught() == 0 {
         run.failure =
@@ -134,7 +122,7 @@ impl<'a> Stage<'a> {
         };
         let tasks = people_and_tools(&mut sim, setup, &common, pair)?;
         common.recorder.note("world", Event::Terms(subject.terms()));
-        let apply = Task::Apply(Box::new(subject.clone()));
+        let apply = Task::Apply { subject: Box::new(subject.clone()), degraded: false };
         let _ = tasks.send(apply);
         Ok(Self {
             setup,
@@ -178,14 +166,25 @@ impl<'a> Stage<'a> {
         self.look_at_disks();
         let failure = self.common.recorder.failure();
         let (entries, trace) = self.common.recorder.finish();
-        let (seed, simulated_ms) = (self.seed, self.now);
-        Run { seed, trace, entries, unmet, unsettled, failure, simulated_ms, ..Run::default() }
+        let (seed, simulated_ms, world) = (self.seed, self.now, World::Turmoil);
+        Run {
+            seed,
+            world,
+            trace,
+            entries,
+            unmet,
+            unsettled,
+            failure,
+            simulated_ms,
+            ..Run::default()
+        }
     }
 
     fn failed(self, reason: String) -> Run {
         let (entries, trace) = self.common.recorder.finish();
-        let (seed, simulated_ms) = (self.seed, self.now);
-        Run { seed, trace, entries, failure: Some(reason), simulated_ms, ..Run::default() }
+        let (seed, simulated_ms, world) = (self.seed, self.now, World::Turmoil);
+        let failure = Some(reason);
+        Run { seed, world, trace, entries, failure, simulated_ms, ..Run::default() }
     }
 
     fn go_on_until(&mut self, at_ms: u64) -> Result<(), String> {
@@ -241,10 +240,11 @@ impl<'a> Stage<'a> {
                 self.fast(a, b);
                 self.links.mend(&self.sim, a, b, &recorder);
             }
-            Action::Reload(_) => {
+            Action::Reload(reload) => {
                 let next = self.reloads.next().ok_or("a reload without what it applies")?;
                 recorder.note("world", Event::Terms(next.terms()));
-                let _ = self.tasks.send(Task::Apply(Box::new(next.clone())));
+                let (subject, degraded) = (Box::new(next.clone()), reload.degraded);
+                let _ = self.tasks.send(Task::Apply { subject, degraded });
             }
             Action::Offer(forgery) => {
                 let forged = self.setup.subject.forged(*forgery, self.seed);

@@ -1,0 +1,403 @@
+//! Somebody who wants a seat: what the client library's shell does around `Failover`, and what people do with a seat.
+//! They take one, keep it, give it back, and begin again.
+
+use std::collections::VecDeque;
+
+use tandem::failover::{Ask, AskId, Effect, Failover, Input, Timing};
+use tandem::measure::Span;
+use tandem::name::UseId;
+
+use super::clock::Clock;
+use super::message::{Answer, Party, Proof, Request, Said, Want};
+use super::network::CLIENTS;
+use super::queue::{MS, Micros};
+use super::stage::Stage;
+use super::{Event, Node, kind};
+use crate::history::{self, Answered};
+use crate::scenario::SpanRange;
+use crate::seed::Stream;
+
+/// Within how long everybody has come to work.
+const ARRIVAL: Micros = 5_000 * MS;
+/// How long somebody waits before they try again, after a refusal.
+const PATIENCE: Micros = 2_000 * MS;
+/// How long an answer about the pair's times is waited for.
+const LEARNED_WITHIN: Micros = 5_000 * MS;
+/// How many different times somebody may hold a seat for.
+const HOLDS: u64 = 1 << 16;
+
+/// Somebody who wants a seat.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) clock: Clock,
+    /// The servers in the order of their list.
+    list: [Node; 2],
+    mode: Mode,
+    failover: Option<Failover>,
+    uses: u64,
+    use_id: Option<(u64, UseId)>,
+    proof: Option<Proof>,
+    current: usize,
+    timing: Timing,
+    has_learned: bool,
+    /// Whether it wants a seat since it last gave one back.
+    is_wanting: bool,
+    is_learning: bool,
+    open: Vec<Open>,
+    alarm: Micros,
+    /// Its computer sleeps.
+    pub(super) is_asleep: bool,
+    missed: VecDeque<Answer>,
+}
+
+/// A request without an answer so far.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    number: u64,
+    /// Absent: it asks for the pair's times.
+    ask: Option<AskId>,
+    until: Micros,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Mode {
+    /// Wants nothing until then.
+    Away(Micros),
+    /// Asks for a seat.
+    Asking,
+    /// Has one, until then.
+    Holding(Option<Micros>),
+    /// Gives it back.
+    Leaving,
+}
+
+impl Client {
+    /// Somebody who comes to work; every other one has the secondary first in their list.
+    pub(super) fn new(place: usize, clock: Clock) -> Self {
+        Self {
+            clock,
+            list: if place.is_multiple_of(2) { [0, 1] } else { [1, 0] },
+            mode: Mode::Away(0),
+            failover: None,
+            uses: 0,
+            use_id: None,
+            proof: None,
+            current: 0,
+            timing: Timing::default(),
+            has_learned: false,
+            is_wanting: false,
+            is_learning: false,
+            open: Vec::new(),
+            alarm: Micros::MAX,
+            is_asleep: false,
+            missed: VecDeque::new(),
+        }
+    }
+
+    /// When it has something to do, whatever arrives.
+    fn next(&self, now: Micros) -> Option<Micros> {
+        let own = match self.mode {
+            Mode::Away(until) => Some(until),
+            Mode::Holding(until) => until,
+            Mode::Asking | Mode::Leaving => None,
+        };
+        let deadline = self.failover.as_ref().and_then(Failover::deadline);
+        let deadline = deadline.map(|deadline| self.clock.reaches(deadline, now));
+        own.into_iter().chain(deadline).chain(self.open.iter().map(|open| open.until)).min()
+    }
+}
+
+impl Stage<'_> {
+    /// Everybody sets out for work.
+    pub(super) fn people_come(&mut self) {
+        for person in 0..self.clients.len() {
+            let until = self.choices.choose("arrives", ARRIVAL);
+            self.clients[person].mode = Mode::Away(until);
+            self.look_ahead(person);
+        }
+    }
+
+    fn look_ahead(&mut self, person: usize) {
+        let now = self.log.now;
+        let client = &mut self.clients[person];
+        let Some(due) = client.next(now) else { return };
+        if due < client.alarm {
+            client.alarm = due;
+            self.queue.push(due, Event::Client { person, due });
+        }
+    }
+
+    /// A client's alarm has come.
+    pub(super) fn client_wakes(&mut self, person: usize, due: Micros) {
+        let client = &mut self.clients[person];
+        if client.alarm != due {
+            return;
+        }
+        client.alarm = Micros::MAX;
+        if !client.is_asleep {
+            self.client_acts(person);
+        }
+    }
+
+    /// A computer goes on after a sleep: what arrived meanwhile comes first.
+    pub(super) fn client_goes_on(&mut self, person: usize) {
+        let client = &mut self.clients[person];
+        if !std::mem::replace(&mut client.is_asleep, false) {
+            return;
+        }
+        for answer in std::mem::take(&mut client.missed) {
+            self.client_hears(person, answer);
+        }
+        self.client_acts(person);
+    }
+
+    /// Does whatever is due.
+    fn client_acts(&mut self, person: usize) {
+        let now = self.log.now;
+        while let Some(place) = self.clients[person].open.iter().position(|open| open.until <= now)
+        {
+            let open = self.clients[person].open.swap_remove(place);
+            self.gone(person, open);
+        }
+        match self.clients[person].mode {
+            Mode::Away(until) if until <= now => self.wants(person),
+            Mode::Holding(Some(until)) if until <= now => {
+                let product = self.ground.people[person].product.to_string();
+                self.log.note(&self.ground.names[person], history::Event::Leaves { product });
+                self.clients[person].mode = Mode::Leaving;
+                self.advise(person, Input::Release, None);
+            }
+            _ => {}
+        }
+        let client = &self.clients[person];
+        let moment = client.clock.now(now).moment;
+        let due = client.failover.as_ref().and_then(Failover::deadline);
+        if due.is_some_and(|due| due <= moment) {
+            self.advise(person, Input::Deadline, None);
+        }
+        self.look_ahead(person);
+    }
+
+    fn wants(&mut self, person: usize) {
+        if !matches!(self.clients[person].mode, Mode::Away(_)) {
+            return;
+        }
+        let ground = std::sync::Arc::clone(&self.ground);
+        if !self.clients[person].is_wanting {
+            let product = ground.people[person].product.to_string();
+            self.log.note(&ground.names[person], history::Event::Wants { product });
+        }
+        let client = &mut self.clients[person];
+        client.is_wanting = true;
+        client.mode = Mode::Asking;
+        client.uses += 1;
+        client.use_id = None;
+        client.proof = None;
+        client.is_learning = false;
+        let moment = client.clock.now(self.log.now).moment;
+        let mut effects = Vec::new();
+        let failover = Failover::start_at(moment, 2, client.current, client.timing, &mut effects);
+        client.failover = Some(failover);
+        self.obey(person, &mut effects, None);
+    }
+
+    /// Tells the client's state machine, and does what it wants.
+    fn advise(&mut self, person: usize, input: Input, answer: Option<(Node, Proof)>) {
+        let client = &mut self.clients[person];
+        let moment = client.clock.now(self.log.now).moment;
+        let Some(failover) = client.failover.as_mut() else { return };
+        let mut effects = Vec::new();
+        failover.handle(moment, input, &mut effects);
+        self.obey(person, &mut effects, answer);
+    }
+
+    fn obey(
+        &mut self,
+        person: usize,
+        effects: &mut Vec<Effect>,
+        mut answer: Option<(Node, Proof)>,
+    ) {
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Ask { id, server, ask, within } => {
+                    self.client_asks(person, id, server, ask, within);
+                }
+                Effect::Held { .. } => {
+                    let Some((server, proof)) = answer.take() else { continue };
+                    let hold = self.setup.plan.hold;
+                    let client = &self.clients[person];
+                    let place = client.list.iter().position(|one| *one == server);
+                    let is_new = matches!(client.mode, Mode::Asking);
+                    let until = if is_new { hold.map(|hold| self.holds(hold)) } else { None };
+                    let client = &mut self.clients[person];
+                    client.current = place.unwrap_or(0);
+                    client.proof = Some(proof);
+                    if is_new {
+                        client.is_wanting = true;
+                        client.mode = Mode::Holding(until);
+                    }
+                }
+                Effect::Lost(_) => {}
+                Effect::Ended(_) => {
+                    let late = self.choices.choose("tries-again", PATIENCE / 2);
+                    let client = &mut self.clients[person];
+                    if matches!(client.mode, Mode::Leaving) {
+                        client.is_wanting = false;
+                    }
+                    client.mode = Mode::Away(self.log.now + PATIENCE / 2 + late);
+                    client.failover = None;
+                    for open in std::mem::take(&mut self.clients[person].open) {
+                        self.lose_track(person, open);
+                    }
+                }
+            }
+        }
+    }
+
+    /// How long somebody keeps their seat.
+    fn holds(&mut self, range: SpanRange) -> Micros {
+        let drawn = self.choices.choose("holds", HOLDS);
+        let span = range.draw(&mut Stream::named(drawn, "hold"));
+        self.log.now + span.ms() * MS
+    }
+
+    fn client_asks(&mut self, person: usize, id: AskId, server: usize, ask: Ask, within: Span) {
+        let client = &mut self.clients[person];
+        let to = client.list[server % 2];
+        let (want, ask) = match (ask, &client.proof) {
+            (Ask::Checkout(number), _) => {
+                if client.use_id.as_ref().is_none_or(|(known, _)| *known != number) {
+                    let text = format!("use-{person}-{}-{number}", client.uses);
+                    client.use_id = UseId::new(&text).ok().map(|use_id| (number, use_id));
+                }
+                let Some((_, use_id)) = client.use_id.clone() else { return };
+                let who = &self.ground.people[person];
+                let ask = history::Ask::Checkout {
+                    product: who.product.to_string(),
+                    user: who.user.to_string(),
+                    host: who.host.to_string(),
+                    usage: Some(use_id.to_string()),
+                    seats: 1,
+                };
+                (Want::Checkout { person, use_id }, ask)
+            }
+            (Ask::Renew, Some(proof)) => {
+                let (lease, usage) = named(proof);
+                (Want::Renew(Box::new(proof.clone())), history::Ask::Renew { lease, usage })
+            }
+            (Ask::Release, Some(proof)) => {
+                let (lease, usage) = named(proof);
+                (Want::Release(Box::new(proof.clone())), history::Ask::Release { lease, usage })
+            }
+            (Ask::Renew | Ask::Release, None) => return,
+        };
+        self.send_request(person, to, Some(id), within.ms() * MS, want, ask);
+    }
+
+    fn send_request(
+        &mut self,
+        person: usize,
+        to: Node,
+        ask_id: Option<AskId>,
+        within: Micros,
+        want: Want,
+        ask: history::Ask,
+    ) {
+        let number =
+            self.log.asked(&self.ground.names[person], self.ground.servers[to].as_str(), ask);
+        let until = self.log.now + within;
+        self.clients[person].open.push(Open { number, ask: ask_id, until });
+        let request = Request { number, from: Party::Person(person), want };
+        self.post(CLIENTS, to, Event::Request { to, request: Box::new(request) });
+    }
+
+    /// There will be no answer to a request.
+    fn gone(&mut self, person: usize, open: Open) {
+        self.lose_track(person, open);
+        match open.ask {
+            Some(id) => self.advise(person, Input::Unanswered(id), None),
+            None => self.clients[person].is_learning = false,
+        }
+    }
+
+    fn lose_track(&mut self, person: usize, open: Open) {
+        let request = open.number;
+        self.log.note(&self.ground.names[person], history::Event::Lost { request });
+    }
+
+    /// An answer has arrived.
+    pub(super) fn client_hears(&mut self, person: usize, answer: Answer) {
+        let client = &mut self.clients[person];
+        if client.is_asleep {
+            client.missed.push_back(answer);
+            return;
+        }
+        // One that nobody waits for any more finds its connection closed.
+        let place = client.open.iter().position(|open| open.number == answer.number);
+        let Some(open) = place.map(|place| client.open.swap_remove(place)) else { return };
+        self.log.trace(kind::HEARD, person as u64, answer.number);
+        let Answer { number, from, said, .. } = answer;
+        if matches!(said, Said::Gone) {
+            self.gone(person, open);
+            return self.look_ahead(person);
+        }
+        self.log.note(&self.ground.names[person], answered(&self.ground.servers, number, &said));
+        let client = &mut self.clients[person];
+        let Some(id) = open.ask else {
+            client.is_learning = false;
+            if let Said::Timing(timing) = said {
+                client.timing = timing;
+                client.has_learned = true;
+                self.advise(person, Input::Learned(timing), None);
+            }
+            return self.look_ahead(person);
+        };
+        let place = client.list.iter().position(|one| *one == from).unwrap_or(0);
+        let meaning = said.meaning(1 - place);
+        let is_unserved = matches!(&said, Said::Problem(problem) if problem.status == 503);
+        if is_unserved && client.proof.is_none() && !client.is_learning && !client.has_learned {
+            client.is_learning = true;
+            let ask = history::Ask::Other { what: "GET /v1/config".into() };
+            self.send_request(person, from, None, LEARNED_WITHIN, Want::Timing, ask);
+        }
+        let given = match said {
+            Said::Lease(given) => Some((from, given.proof())),
+            _ => None,
+        };
+        self.advise(person, Input::Answered(id, meaning), given);
+        self.look_ahead(person);
+    }
+}
+
+fn named(proof: &Proof) -> (String, Option<String>) {
+    (proof.token.lease.to_string(), Some(proof.token.use_id.to_string()))
+}
+
+/// An answer as a history has it.
+pub(super) fn answered(
+    servers: &[tandem::name::ServerName; 2],
+    request: u64,
+    said: &Said,
+) -> history::Event {
+    let lease = match said {
+        Said::Lease(given) => {
+            let held = &given.held;
+            Some(history::Lease {
+                id: held.lease.id.to_string(),
+                usage: held.use_id.to_string(),
+                product: held.lease.product.to_string(),
+                seats: held.lease.seats().0,
+                server: servers.get(given.server).map(ToString::to_string).unwrap_or_default(),
+                epoch: held.epoch.0,
+                ttl_ms: held.ttl.ms(),
+                licenses: given.licenses.clone(),
+            })
+        }
+        _ => None,
+    };
+    let code = match said {
+        Said::Problem(problem) => Some(problem.code.as_str().to_owned()),
+        _ => None,
+    };
+    history::Event::Answered(Answered { request, status: said.status(), code, lease, server: None })
+}

@@ -1,0 +1,451 @@
+//! A run that is going on: its servers, people, network and clocks, and the one loop that lets the next thing happen.
+//!
+//! It carries out a scenario's plan, mends everything at its end, waits until the pair has come to rest, and reads the
+//! disks before each step, at each expectation and at the end, as the turmoil world does.
+
+use std::sync::Arc;
+
+use tandem::manifest::types::Role;
+use tandem::measure::Span;
+use tandem::pair::{Effect, State};
+
+use super::clock::Clock;
+use super::connection::Connection;
+use super::ground::Ground;
+use super::log::Log;
+use super::machine::Machine;
+use super::message::Party;
+use super::network::{CLIENTS, NODES, Network, RECONCILER};
+use super::person::Client;
+use super::queue::{MS, Micros, Queue};
+use super::reconciler::Reconciler;
+use super::{Event, Node};
+use crate::history::{self, Fault};
+use crate::run::{Run, Unmet, World};
+use crate::scenario::{Action, Expected, Reload};
+use crate::seed::Choices;
+use crate::world::setup::Setup;
+
+/// How long both servers must be as they should before the pair counts as at rest.
+const REST_MS: u64 = 2_000;
+/// What coming to rest may take beside the waits of the protocol.
+const SLACK: Span = Span::from_secs(10);
+/// The most that clocks differ where nothing is said of them, in millionths.
+const PPM: u64 = 200;
+/// The least that a message takes.
+const LATENCY_LEAST: Micros = 200;
+/// The most that the slowest message takes, in the slowest run.
+const LATENCY_MOST: Micros = 20 * MS;
+/// When the first bundle is applied: both servers have started by then.
+const APPLIED_AT: Micros = 100 * MS;
+/// The fewest microseconds between one look at the pair and the next, while it comes to rest.
+const LOOK_EVERY: Micros = 200 * MS;
+
+/// A run that is going on.
+pub(super) struct Stage<'a> {
+    pub(super) setup: &'a Setup,
+    pub(super) ground: Arc<Ground>,
+    pub(super) choices: Choices,
+    pub(super) queue: Queue<Event>,
+    pub(super) log: Log,
+    pub(super) network: Network,
+    pub(super) machines: [Machine; 2],
+    pub(super) connections: Vec<Connection>,
+    pub(super) clients: Vec<Client>,
+    pub(super) reconciler: Reconciler,
+    /// Reused by every step of a pair.
+    pub(super) effects: Vec<Effect>,
+    /// Counts what must be unique.
+    pub(super) fresh: u64,
+    reloads: usize,
+    /// How many expectations were looked at.
+    expected: usize,
+    unmet: Vec<Unmet>,
+    failure: Option<String>,
+    states: super::States,
+}
+
+impl<'a> Stage<'a> {
+    pub(super) fn set(
+        setup: &'a Setup,
+        mut choices: Choices,
+        is_real: bool,
+    ) -> Result<Self, String> {
+        let ground = setup.ground()?;
+        let most = LATENCY_LEAST + choices.choose("slowest", LATENCY_MOST - LATENCY_LEAST);
+        let heartbeat = setup.subject.config.redundancy.heartbeat.ms() * MS;
+        let mut machine = || {
+            let booted = choices.choose("phase", heartbeat);
+            let ppm = rate(&mut choices);
+            // A machine that booted before the run began: its clock is somewhere within a heartbeat.
+            let mut clock = Clock::new(0, ppm, ground.start);
+            clock.set_phase(booted);
+            Machine::new(clock, is_real)
+        };
+        let machines = [machine(), machine()];
+        let clients = (0..ground.people.len())
+            .map(|place| Client::new(place, Clock::new(0, rate(&mut choices), ground.start)))
+            .collect();
+        let mut stage = Self {
+            setup,
+            ground,
+            choices,
+            queue: Queue::new(),
+            log: Log::new(),
+            network: Network::new(LATENCY_LEAST, most),
+            machines,
+            connections: Vec::new(),
+            clients,
+            reconciler: Reconciler::default(),
+            effects: Vec::new(),
+            fresh: 0,
+            reloads: 0,
+            expected: 0,
+            unmet: Vec::new(),
+            failure: None,
+            states: super::States::default(),
+        };
+        let terms = stage.ground.bundles.first().map(|one| one.terms.clone());
+        if let Some(terms) = terms {
+            stage.log.note("world", history::Event::Terms(terms));
+        }
+        stage.start(0);
+        stage.start(1);
+        stage.people_come();
+        stage.apply_first(APPLIED_AT);
+        Ok(stage)
+    }
+
+    pub(super) fn play(mut self) -> (Run, Choices) {
+        let plan = &self.setup.plan;
+        let late = self.setup.subject.config.redundancy.heartbeat.ms() * MS;
+        for (at, action) in &plan.actions {
+            let at = at.ms() * MS + self.choices.choose("late", late);
+            self.go_on_until(at);
+            self.look_at_disks();
+            self.act(action);
+        }
+        self.go_on_until(plan.mended_at.ms() * MS);
+        let unmet = std::mem::take(&mut self.unmet);
+        self.mend();
+        let unsettled = self.settle();
+        self.look_at_disks();
+        let run = Run {
+            seed: self.choices.seed(),
+            trace: self.log.hash(),
+            entries: std::mem::take(&mut self.log.entries),
+            unmet,
+            unsettled,
+            failure: self.failure.take(),
+            simulated_ms: self.log.now / MS,
+            states: self.states,
+            world: World::Core,
+            ..Run::default()
+        };
+        (run, self.choices)
+    }
+
+    /// Lets everything happen until a time, and looks at what is expected by then.
+    fn go_on_until(&mut self, end: Micros) {
+        loop {
+            let plan = &self.setup.plan;
+            let next = plan.expected.get(self.expected);
+            let stop = next.map_or(end, |one| end.min(one.at.ms() * MS));
+            while let Some((at, event)) = self.queue.pop_until(stop) {
+                self.log.now = at;
+                self.happen(event);
+            }
+            self.log.now = self.log.now.max(stop);
+            let Some(expected) = next.filter(|one| one.at.ms() * MS <= stop) else { return };
+            self.expected += 1;
+            self.look_at_disks();
+            self.unmet.extend(self.is_unmet(expected));
+        }
+    }
+
+    /// Something happens.
+    pub(super) fn happen(&mut self, event: Event) {
+        if let Some(at) = event.machine()
+            && self.machines[at].is_paused
+        {
+            self.machines[at].stalled.push_back(event);
+            return;
+        }
+        match event {
+            Event::Arrives { id, from, item } => self.arrives(id, from, item),
+            Event::Request { to, request } => self.take_in(to, *request),
+            Event::Answer(answer) => match answer.to {
+                Party::Person(person) => self.client_hears(person, *answer),
+                Party::Reconciler => self.reconciler_hears(*answer),
+            },
+            Event::Client { person, due } => self.client_wakes(person, due),
+            Event::Reconciler { until } => self.reconciler_wakes(until),
+            Event::Alarm { at, era, due } if self.machines[at].era == era => self.alarm(at, due),
+            Event::Written { at, era } if self.machines[at].era == era => self.written(at),
+            Event::Open { at, era } if self.machines[at].era == era => self.open(at),
+            Event::Dialed { at, era, reached } if self.machines[at].era == era => {
+                self.dialed(at, reached);
+            }
+            Event::Redial { at, era, wait } if self.machines[at].era == era => {
+                self.redial(at, wait);
+            }
+            Event::Awake { person } => self.client_goes_on(person),
+            // Of a process that is gone.
+            _ => {}
+        }
+    }
+
+    fn node(&self, name: &str) -> Node {
+        match name {
+            "clients" => CLIENTS,
+            "reconciler" => RECONCILER,
+            _ => self.server(name),
+        }
+    }
+
+    fn server(&self, name: &str) -> Node {
+        usize::from(self.ground.servers[0].as_str() != name)
+    }
+
+    fn name(&self, node: Node) -> String {
+        match node {
+            CLIENTS => "clients".to_owned(),
+            RECONCILER => "reconciler".to_owned(),
+            server => self.ground.servers[server.min(1)].to_string(),
+        }
+    }
+
+    fn note(&mut self, fault: Fault) {
+        self.log.note("world", history::Event::Fault(fault));
+    }
+
+    fn act(&mut self, action: &Action) {
+        match action {
+            Action::Crash(server) => {
+                self.note(Fault::Crash { server: server.clone() });
+                self.lose_power(self.server(server));
+            }
+            Action::Kill(server) => {
+                self.note(Fault::Kill { server: server.clone() });
+                self.kill(self.server(server));
+            }
+            Action::Stop(server) => {
+                self.note(Fault::Stop { server: server.clone() });
+                self.stop(self.server(server));
+            }
+            Action::Restart { server, empty } => {
+                let at = self.server(server);
+                if self.machines[at].process.is_none() {
+                    self.note(Fault::Start { server: server.clone(), empty: *empty });
+                    self.restart(at, *empty);
+                }
+            }
+            Action::Cut(a, b) => {
+                let (a, b) = (self.node(a), self.node(b));
+                self.cut(a, b);
+                self.cut(b, a);
+            }
+            Action::CutOneWay(from, to) => self.cut(self.node(from), self.node(to)),
+            Action::Hold(a, b) => {
+                let (a, b) = (self.node(a), self.node(b));
+                self.hold(a, b);
+                self.hold(b, a);
+            }
+            Action::Slow(a, b) => {
+                let slow = self.setup.subject.config.redundancy.heartbeat.part(2).ms() * MS;
+                let (a, b) = (self.node(a), self.node(b));
+                self.change_links(a, b, |link| link.slow = slow);
+            }
+            Action::Repair(a, b) | Action::Release(a, b) => {
+                let (a, b) = (self.node(a), self.node(b));
+                self.heal(a, b);
+                self.heal(b, a);
+            }
+            Action::Reload(Reload { degraded, .. }) => {
+                self.reloads += 1;
+                let bundle = self.reloads;
+                if let Some(terms) = self.ground.bundles.get(bundle).map(|one| one.terms.clone()) {
+                    self.log.note("world", history::Event::Terms(terms));
+                    self.apply(bundle, *degraded);
+                }
+            }
+            Action::Offer(forgery) => {
+                if let Some(terms) = self.ground.forged.get(forgery).map(|one| one.terms.clone()) {
+                    self.log.note("world", history::Event::Terms(terms));
+                    self.offer(*forgery);
+                }
+            }
+            Action::FailSync(server) => {
+                self.disk_fault(server, "the next sync fails");
+                let at = self.server(server);
+                self.machines[at].disk.fail_sync();
+            }
+            Action::DiskFull { server, full } => {
+                self.disk_fault(server, if *full { "full" } else { "well" });
+                let at = self.server(server);
+                self.machines[at].disk.set_full(*full);
+            }
+        }
+    }
+
+    fn disk_fault(&mut self, server: &str, what: &str) {
+        self.note(Fault::Disk { server: server.to_owned(), what: what.to_owned() });
+    }
+
+    fn cut(&mut self, from: Node, to: Node) {
+        let Some(link) = self.network.link_mut(from, to) else { return };
+        let passed = link.passes();
+        link.is_cut = true;
+        if passed {
+            let (from, to) = (self.name(from), self.name(to));
+            self.note(Fault::Cut { from, to });
+        }
+    }
+
+    fn hold(&mut self, from: Node, to: Node) {
+        let Some(link) = self.network.link_mut(from, to) else { return };
+        let passed = link.passes();
+        link.is_held = true;
+        if passed {
+            let (from, to) = (self.name(from), self.name(to));
+            self.note(Fault::Cut { from, to });
+        }
+    }
+
+    /// What one sends the other passes again, and fast.
+    fn heal(&mut self, from: Node, to: Node) {
+        let Some(link) = self.network.link_mut(from, to) else { return };
+        let (passed, was_cut) = (link.passes(), link.is_cut);
+        (link.is_cut, link.is_held, link.slow) = (false, false, 0);
+        if !passed {
+            let names = (self.name(from), self.name(to));
+            self.note(Fault::Heal { from: names.0, to: names.1 });
+            self.let_go(from, to, was_cut);
+        }
+        self.see_states();
+    }
+
+    fn change_links(&mut self, a: Node, b: Node, change: impl Fn(&mut super::network::Link)) {
+        for (from, to) in [(a, b), (b, a)] {
+            if let Some(link) = self.network.link_mut(from, to) {
+                change(link);
+            }
+        }
+    }
+
+    /// Everything that is broken is mended, and the rest must come to rest.
+    fn mend(&mut self) {
+        for (from, to) in Network::pairs() {
+            self.heal(from, to);
+            self.change_links(from, to, |link| *link = super::network::Link::default());
+        }
+        for at in [0, 1] {
+            self.machines[at].disk.mend();
+            self.unstall(at);
+            self.resume(at);
+            if self.machines[at].process.is_none() {
+                let server = self.name(at);
+                self.note(Fault::Start { server, empty: false });
+                self.restart(at, false);
+            }
+        }
+    }
+
+    /// Goes on until the pair is at rest for a while, or too long for that.
+    fn settle(&mut self) -> Option<String> {
+        let redundancy = &self.setup.subject.config.redundancy;
+        let bound = redundancy.failover_after.times(3) + redundancy.alone_after() + SLACK;
+        let end = self.log.now + (bound.ms() + REST_MS) * MS;
+        let every = (redundancy.heartbeat.ms() * MS).max(LOOK_EVERY);
+        let mut since = None;
+        while self.log.now < end {
+            self.go_on_until(self.log.now + every);
+            let trouble = self.trouble();
+            since = if trouble.is_some() { None } else { since.or(Some(self.log.now)) };
+            if since.is_some_and(|since| self.log.now - since >= REST_MS * MS) {
+                return None;
+            }
+        }
+        self.trouble().map(|what| format!("{what}, {bound} after everything was mended"))
+    }
+
+    /// What keeps the pair from being at rest: the primary active, the secondary standby, both paired on one bundle.
+    fn trouble(&self) -> Option<String> {
+        let config = &self.setup.subject.config;
+        let at = |role: Role| self.server(config.server_of(role).name.as_str());
+        let (one, other) = (at(Role::Primary), at(Role::Secondary));
+        let (a, b) = (self.name(one), self.name(other));
+        let Some(first) = self.machines[one].pair() else {
+            return Some(format!("`{a}` does not answer"));
+        };
+        let Some(second) = self.machines[other].pair() else {
+            return Some(format!("`{b}` does not answer"));
+        };
+        let (is, does) = (first.standing().state, second.standing().state);
+        if (is, does) != (State::Active, State::Standby) {
+            return Some(format!("`{a}` is {is} and `{b}` is {does}"));
+        }
+        let runs = |pair: &tandem::pair::Pair| {
+            (pair.generation(), pair.committed().map(tandem::pair::Committed::hash))
+        };
+        if runs(first) != runs(second) {
+            return Some("the two run different bundles".into());
+        }
+        let paired = first.is_paired() && second.is_paired();
+        (!paired).then(|| "the two are not paired".into())
+    }
+
+    fn is_unmet(&self, expected: &Expected) -> Option<Unmet> {
+        let at = expected.at.ms();
+        for (server, wanted) in
+            [(&expected.active, State::Active), (&expected.standby, State::Standby)]
+        {
+            let Some(server) = server else { continue };
+            let state = self.machines[self.server(server)].state();
+            if state != Some(wanted) {
+                let state = state.map_or("silent", State::as_str);
+                return Some(Unmet { at, what: format!("`{server}` is {state}, not {wanted}") });
+            }
+        }
+        None
+    }
+
+    /// Reads what each disk would hold if the power went off now.
+    fn look_at_disks(&mut self) {
+        let seed = self.choices.seed() ^ self.log.now;
+        for at in [0, 1] {
+            let server = self.name(at);
+            let seen = self.machines[at].disk.look(seed, |durable| history::Event::OnDisk {
+                server: server.clone(),
+                generation: durable.committed.as_ref().map_or(0, |one| one.generation.0),
+                bundle: durable.committed.as_ref().map(|one| one.hash().to_string()),
+                leases: durable.ledger.leases.iter().map(|one| one.id.to_string()).collect(),
+            });
+            match seen {
+                Ok(event) => self.log.note("world", event),
+                Err(error) => {
+                    let reason = format!("the disk of `{server}` cannot be read: {error}");
+                    self.failure.get_or_insert(reason);
+                }
+            }
+        }
+    }
+
+    /// Counts in which states the two are together.
+    pub(super) fn see_states(&mut self) {
+        let states = [0, 1].map(|at| self.machines[at].state());
+        let cut = !(self.network.link(0, 1).passes() && self.network.link(1, 0).passes());
+        let up = [0, 1].map(|at| {
+            self.machines[at].process.as_ref().is_some_and(|process| process.link.is_some())
+        });
+        self.states.see(states, up == [true, true], cut);
+    }
+}
+
+/// How much faster than true time a clock runs, in millionths.
+fn rate(choices: &mut Choices) -> i64 {
+    let drawn = choices.choose("rate", 2 * PPM + 1);
+    i64::try_from(drawn).unwrap_or(0) - i64::try_from(PPM).unwrap_or(0)
+}
+
+const _: () = assert!(NODES == 4, "`name` names every node");
