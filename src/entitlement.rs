@@ -208,6 +208,22 @@ impl Policy {
         &self.limits
     }
 
+    /// The priorities of its assignments, the highest first, each once.
+    #[must_use]
+    pub fn priorities(&self) -> Vec<i8> {
+        let all: BTreeSet<i8> = self.limits.iter().map(|limits| limits.priority).collect();
+        all.into_iter().rev().collect()
+    }
+
+    /// The highest priority of the assignments that match; none where nobody may have a seat.
+    #[must_use]
+    pub fn priority(&self, who: &Requester<'_>) -> Option<i8> {
+        if self.is_denied(who) {
+            return None;
+        }
+        self.matching(who).filter_map(|at| self.limits.get(at)).map(|own| own.priority).max()
+    }
+
     /// How messages name an assignment: `group hardware`, `user ana`, `everyone`.
     #[must_use]
     pub fn label(&self, assignment: usize) -> String {
@@ -390,6 +406,44 @@ pub fn judge(
         }
     }
     if obstacles.is_empty() { Verdict::NotEntitled } else { Verdict::NoRoom(obstacles) }
+}
+
+/// What a waiter's assignments of one priority give it now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chance {
+    /// One of them has room.
+    Room,
+    /// None has room, and one is stopped by too few free seats alone: whoever comes later must not take them.
+    Full,
+    /// None matches, or a limit or another's reserve stops each: whoever comes later may pass.
+    Passed,
+}
+
+/// What `wanted` seats more by the assignments of this priority would come to; `may` says which of them count.
+#[must_use]
+pub fn chance(
+    policy: &Policy,
+    used: &Use,
+    who: &Requester<'_>,
+    wanted: Seats,
+    capacity: Seats,
+    priority: i8,
+    may: impl Fn(usize) -> bool,
+) -> Chance {
+    let room = Room::of(policy, used, capacity);
+    let mut chance = Chance::Passed;
+    for assignment in policy.matching(who) {
+        let is_of = policy.limits.get(assignment).is_some_and(|own| own.priority == priority);
+        if !is_of || !may(assignment) {
+            continue;
+        }
+        match room.obstacle(assignment, who, wanted) {
+            None => return Chance::Room,
+            Some(ObstacleReason::Capacity { .. }) => chance = Chance::Full,
+            Some(_) => {}
+        }
+    }
+    chance
 }
 
 /// Where a lease that is held already is charged by a new policy: the first matching assignment with room, else the

@@ -46,6 +46,10 @@ mutants! {
     InStepByOwnView = "in-step-by-own-view",
     /// The ledger of a secondary that has served is overwritten, not merged.
     CatchUpOverwrites = "catch-up-overwrites",
+    /// A newcomer takes a free seat that somebody waits for.
+    NewcomerPasses = "newcomer-passes",
+    /// Waiters of the other server lose their places when two ledgers are merged.
+    MergeLosesOrder = "merge-loses-order",
     /// An active server that was paused wakes up and keeps serving.
     WakesServing = "wakes-serving",
     /// A server that hands service over keeps serving until its peer asks for it.

@@ -205,6 +205,8 @@ name!(/// A use of a lease: an id that the client makes, so that a repeated chec
     UseId, check_use, "^[!-~]{1,128}$");
 name!(/// A lease's id: a UUID made by the server that grants it.
     LeaseId, check_identifier, "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$");
+name!(/// A place in a queue: random text made by the server that queues.
+    QueueTicket, check_use, "^[!-~]{1,128}$");
 
 impl UserPattern {
     /// Whether the pattern fits this user.

@@ -29,6 +29,12 @@ macro_rules! marks {
 
 // One line a mark, in the order of the tree.
 marks! {
+    /// Somebody who waited was given a seat.
+    WaiterServed = "waiter-served",
+    /// Somebody who waited was dropped, since nobody asked for it.
+    WaiterDropped = "waiter-dropped",
+    /// Somebody who waited was refused, since a new bundle gives it no seat.
+    WaiterUnentitled = "waiter-unentitled",
     /// A lease was adopted by its token.
     Adopted = "adopted",
     /// A seat was refused in grace.

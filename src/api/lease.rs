@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ms;
 use crate::measure::{Epoch, Seats, Span, Timestamp};
-use crate::name::{HostName, LeaseId, ProductName, ServerName, UseId, UserName};
+use crate::name::{HostName, LeaseId, ProductName, QueueTicket, ServerName, UseId, UserName};
 
 /// A checkout: who wants seats of which product (`POST /v1/leases`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -27,6 +27,28 @@ pub struct LeaseRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub seats: Option<Seats>,
+    /// How long the client waits for a free seat: absent, it does not wait. The answer is held for at most this long,
+    /// and 30 s; a client that waits longer repeats the request with its ticket.
+    #[serde(with = "ms::option", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u64>")]
+    pub wait_ms: Option<Span>,
+    /// The ticket of the client's place in the queue, from the 202 answer before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<QueueTicket>,
+}
+
+/// A place in the queue: no seat was free in time (202). It is kept for 60 s from each request with its ticket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QueuedBody {
+    /// What the next request is sent with, the rest of it unchanged.
+    pub ticket: QueueTicket,
+    /// The place, from 1. Those before it have a higher priority or came earlier.
+    pub position: u32,
+    /// After how long to ask again.
+    #[serde(with = "ms")]
+    #[schemars(with = "u64")]
+    pub retry_after_ms: Span,
 }
 
 /// A lease as its holder gets it: the answer to a checkout and to a renewal.

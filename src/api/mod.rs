@@ -17,7 +17,7 @@ pub mod token;
 pub use config::{CommitAnswer, CommitRequest, OperatorRequest, StageAnswer, StageRequest};
 pub use event::{EVENT_SCHEMA, EventBody};
 pub use keys::{Jwk, JwkSet};
-pub use lease::{LeaseBody, LeaseEntry, LeaseList, LeaseRequest};
+pub use lease::{LeaseBody, LeaseEntry, LeaseList, LeaseRequest, QueuedBody};
 pub use problem::{FindingBody, Holder, PrimaryBody, Problem, ProblemCode};
 pub use status::{
     LastApply, PeerStatus, ProductList, ProductStatus, STATUS_SCHEMA, Source, Staged, State, Status,

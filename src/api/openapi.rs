@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     CommitAnswer, CommitRequest, EventBody, JwkSet, LeaseBody, LeaseList, LeaseRequest,
-    OperatorRequest, Problem, ProductList, StageAnswer, StageRequest, Status,
+    OperatorRequest, Problem, ProductList, QueuedBody, StageAnswer, StageRequest, Status,
 };
 
 /// The whole description.
@@ -63,13 +63,14 @@ impl Api {
         let joined =
             self.answer::<LeaseBody>("The lease was held already, or the request repeated.");
         let granted = self.answer::<LeaseBody>("A new lease.");
+        let queued = self.answer::<QueuedBody>("No seat was free in time: the place in the queue.");
         self.route(
             "/v1/leases",
             "post",
             "checkout",
             "Checks out seats.",
             json!({
-                "requestBody": checkout, "responses": {"200": joined, "201": granted},
+                "requestBody": checkout, "responses": {"200": joined, "201": granted, "202": queued},
             }),
         );
         let list = self.answer::<LeaseList>("The live leases.");

@@ -239,6 +239,8 @@ codes! {
     Refused "refused" 422 "the request was refused";
     /// Too many requests from one address.
     TooManyRequests "too-many-requests" 429 "too many requests";
+    /// Too many wait for the product.
+    TooManyWaiting "too-many-waiting" 429 "too many wait for this product";
     /// The server has a defect or a broken disk.
     Internal "internal" 500 "the server failed";
     /// The server stays silent: ask the primary.

@@ -4,6 +4,8 @@ use super::problem::{Holder, Problem, ProblemCode};
 use crate::measure::Span;
 use crate::pair::Refusal;
 
+/// After how long to ask again where too many wait.
+const CROWDED: Span = Span::from_secs(10);
 /// After how long to ask a server again that is about to serve or to stand by.
 const SOON: Span = Span::from_ms(200);
 
@@ -48,6 +50,11 @@ impl From<Refusal> for Problem {
                 ProblemCode::NotEntitled,
                 "no entry of `assign` matches: ask who keeps the manifest",
             ),
+            Refusal::TooManyWaiting => problem(
+                ProblemCode::TooManyWaiting,
+                "as many wait for this product as its queue takes: ask again later",
+            )
+            .retry_after(CROWDED),
             Refusal::NoSeatFree { why, holders, retry_after } => {
                 let mut problem = Self::new(ProblemCode::NoSeatFree, why).retry_after(retry_after);
                 let holder =

@@ -113,7 +113,7 @@ pub struct ProductStatus {
     pub borrowed: Seats,
     /// The seats kept free for assignments with a reserve.
     pub reserved: Seats,
-    /// How many holders wait for a seat: none, since this version has no queue.
+    /// How many wait for a seat.
     pub waiting: u32,
     /// The seats held beyond the capacity, which drain.
     pub over_grant: Seats,

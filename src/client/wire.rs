@@ -55,6 +55,8 @@ pub(super) async fn checkout(
         host: request.host,
         use_id: Some(use_id.clone()),
         seats: Some(request.seats),
+        wait_ms: None,
+        ticket: None,
     };
     let body = serde_json::to_vec(&body).map_err(|error| HttpError::Request {
         path: "/v1/leases".to_owned(),

@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Charge, Checkout, End, EndReason, Entry, Lease, Ledger, No, Record, SeatKey, Terms, Token, Use,
+    Charge, Checkout, End, EndReason, Entry, Lease, Ledger, Line, No, Record, SeatKey, Terms,
+    Token, Use,
 };
 use crate::bundle::Product;
 use crate::entitlement::{self, Requester, Verdict};
@@ -36,10 +37,20 @@ impl Ledger {
         if let Some(id) = self.by_use.get(&request.use_id).cloned() {
             return self.repeat(&id, request, terms);
         }
-        let who = request.requester();
-        if product.policy.is_denied(&who) {
+        if product.policy.is_denied(&request.requester()) {
             return Err(No::Denied);
         }
+        self.refuse_passing(request, product, terms)?;
+        self.take_seats(request, terms)
+    }
+
+    /// Gives seats to whose turn it is, if there is room.
+    pub(super) fn take_seats(
+        &mut self,
+        request: &Checkout,
+        terms: &Terms<'_>,
+    ) -> Result<Granted, No> {
+        let product = terms.config.products.get(&request.product).ok_or(No::UnknownProduct)?;
         let key = SeatKey::new(
             &product.share,
             &request.product,
@@ -152,6 +163,35 @@ impl Ledger {
             Verdict::NoRoom(obstacles) => {
                 let why = entitlement::describe_obstacles(&product.policy, seats, &obstacles);
                 Err(No::NoRoom { why })
+            }
+        }
+    }
+
+    /// A newcomer passes no waiter that could be served. One who holds the seat already takes nobody's.
+    fn refuse_passing(
+        &mut self,
+        request: &Checkout,
+        product: &Product,
+        terms: &Terms<'_>,
+    ) -> Result<(), No> {
+        let waiting = self.waiting(&request.product);
+        let who = request.requester();
+        if waiting == 0 || product.policy.priority(&who).is_none() {
+            return Ok(());
+        }
+        let Checkout { user, host, address, .. } = request;
+        let key = SeatKey::new(&product.share, &request.product, user, host, *address);
+        let held = key.and_then(|key| self.by_seat.get(&key)).and_then(|id| self.leases.get(id));
+        if held.is_some_and(|entry| entry.lease.seats() >= request.seats) {
+            return Ok(());
+        }
+        match self.next_in_line(&request.product, &|_| false, Some(request), terms) {
+            Line::Newcomer => Ok(()),
+            _ => {
+                // Where no seat is free that says more than who else wants one.
+                self.judge(&who, request.seats, product, terms)?;
+                let who = if waiting == 1 { "one waits" } else { "others wait" };
+                Err(No::NoRoom { why: format!("{who} for the seats that are free") })
             }
         }
     }
@@ -341,7 +381,7 @@ impl Ledger {
 }
 
 impl Checkout {
-    fn requester(&self) -> Requester<'_> {
+    pub(super) fn requester(&self) -> Requester<'_> {
         Requester { user: &self.user, host: &self.host, address: self.address }
     }
 

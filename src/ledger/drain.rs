@@ -35,6 +35,7 @@ impl Ledger {
             self.charge(&entry);
             self.leases.insert(id, entry);
         }
+        self.queue.rank_all(terms);
     }
 
     fn granted_before(&self, a: &LeaseId, b: &LeaseId) -> std::cmp::Ordering {

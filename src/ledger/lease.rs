@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::measure::{Epoch, Seats, Span, Timestamp};
-use crate::name::{HostName, LeaseId, ProductName, ServerName, UseId, UserName};
+use crate::name::{HostName, LeaseId, ProductName, QueueTicket, ServerName, UseId, UserName};
 
 /// A place in the order of all records of a pair: the epoch they were made in, then their number in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -131,6 +131,33 @@ pub struct End {
     pub at: Timestamp,
 }
 
+/// Somebody who waits for seats. Its use is what it is known by: the lease that the use gets ends the waiting.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Waiter {
+    /// What its holder shows to keep the place.
+    pub ticket: QueueTicket,
+    /// The use that the seats are for.
+    #[serde(rename = "use")]
+    pub use_id: UseId,
+    /// The id that its lease will have.
+    pub lease: LeaseId,
+    /// The product.
+    pub product: ProductName,
+    /// Who waits.
+    pub user: UserName,
+    /// On which computer.
+    pub host: HostName,
+    /// From which address, as the server saw it.
+    pub address: IpAddr,
+    /// How many seats it needs.
+    pub seats: Seats,
+    /// Where its arrival stands in the order of all records: who arrived before is served before.
+    pub arrived: Position,
+    /// When it arrived, by the wall clock of the server that queued it.
+    pub since: Timestamp,
+}
+
 /// A durable change of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -149,6 +176,17 @@ pub enum Record {
         lease: LeaseId,
         /// Its uses that were live until now.
         ended: Vec<End>,
+    },
+    /// Somebody waits now. It waits no more once a lease has its use, or the use has ended.
+    Waits {
+        /// The waiter.
+        waiter: Box<Waiter>,
+    },
+    /// Somebody waits no more, and got nothing.
+    Left {
+        /// Its use.
+        #[serde(rename = "use")]
+        use_id: UseId,
     },
     /// An operator's command was carried out; its nonce is never taken again.
     Nonce {
@@ -173,6 +211,9 @@ pub struct Contents {
     pub ends: Vec<End>,
     /// The nonces that were taken.
     pub nonces: Vec<(String, Timestamp)>,
+    /// Who waits, by use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiters: Vec<Waiter>,
 }
 
 impl Contents {
@@ -184,11 +225,21 @@ impl Contents {
             Record::Lease { lease, ended } => {
                 self.leases.retain(|known| known.id != lease.id);
                 self.leases.push((**lease).clone());
+                self.waiters.retain(|known| !lease.uses.contains_key(&known.use_id));
                 ended.as_slice()
             }
             Record::Ended { lease, ended } => {
                 self.leases.retain(|known| known.id != *lease);
                 ended.as_slice()
+            }
+            Record::Waits { waiter } => {
+                self.waiters.retain(|known| known.use_id != waiter.use_id);
+                self.waiters.push((**waiter).clone());
+                &[]
+            }
+            Record::Left { use_id } => {
+                self.waiters.retain(|known| known.use_id != *use_id);
+                &[]
             }
             Record::Nonce { nonce, expires } => {
                 self.nonces.push((nonce.clone(), *expires));
@@ -196,6 +247,7 @@ impl Contents {
             }
         };
         for end in ended {
+            self.waiters.retain(|known| known.use_id != end.use_id);
             self.ends.retain(|known| known.use_id != end.use_id);
             self.ends.push(end.clone());
         }

@@ -1,7 +1,7 @@
 //! Two ledgers become one: after each server served on its own, nothing that a holder was told is lost.
 //!
 //! What one side ended is matched against what the other still has (see [`End::holds_against`]); what is left of
-//! both is united. Seats over the capacity are counted, not taken: they drain (pair.md, rule 7).
+//! both is united. Waiters of both stand in the order of their arrivals. Seats over the capacity are counted, not taken: they drain (pair.md, rule 7).
 
 use super::{Charge, Contents, End, Entry, Lease, Ledger, Terms, ends_kept};
 use crate::manifest::types::Role;
@@ -46,6 +46,15 @@ impl Ledger {
             }
             let until = terms.now.moment + lease.ttl.with_drift();
             self.insert(Entry { lease, until, charge: Charge::Revoked(String::new()) }, None);
+        }
+        // Who waits at either server waits on, unless the use has a lease or has ended at either.
+        let waiters = mine.queue.into_waiters().into_iter().chain(theirs.waiters);
+        for waiter in waiters {
+            let is_over =
+                self.by_use.contains_key(&waiter.use_id) || self.ends.contains_key(&waiter.use_id);
+            if !is_over {
+                self.queue.unite(waiter, terms);
+            }
         }
         self.recharge(terms);
     }

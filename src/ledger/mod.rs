@@ -10,6 +10,7 @@ mod digest;
 mod drain;
 mod lease;
 mod merge;
+mod queue;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -17,9 +18,13 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+pub use checkout::Granted;
 pub use digest::{Digest, maybe};
-pub use lease::{Contents, End, EndReason, Lease, Position, Record, Use};
+pub use lease::{Contents, End, EndReason, Lease, Position, Record, Use, Waiter};
+pub use queue::{Line, WAITERS_MAX};
 pub use request::{Checkout, No, Token};
+
+use queue::Queue;
 
 use crate::bundle::Config;
 use crate::entitlement::{Requester, Use as Usage};
@@ -64,6 +69,7 @@ pub struct Ledger {
     ends: BTreeMap<UseId, (End, Moment)>,
     forgetting: BTreeSet<(Moment, UseId)>,
     nonces: BTreeMap<String, Timestamp>,
+    queue: Queue,
 }
 
 /// A live lease and what this server makes of it.
@@ -118,6 +124,9 @@ impl Ledger {
             let until = now.moment + lease.ttl.with_drift();
             ledger.insert(Entry { lease, until, charge: Charge::Revoked(String::new()) }, None);
         }
+        for waiter in contents.waiters {
+            ledger.queue.insert(waiter, now.moment, terms);
+        }
         if let Some(terms) = terms {
             ledger.recharge(terms);
         }
@@ -133,6 +142,7 @@ impl Ledger {
             leases: self.leases.values().map(|entry| entry.lease.clone()).collect(),
             ends: self.ends.values().map(|(end, _)| end.clone()).collect(),
             nonces: self.nonces.iter().map(|(nonce, at)| (nonce.clone(), *at)).collect(),
+            waiters: self.queue.waiters().cloned().collect(),
         }
     }
 
@@ -208,6 +218,7 @@ impl Ledger {
             entry.until = now + entry.lease.ttl.with_drift();
             self.running_out.insert((entry.until, id.clone()));
         }
+        self.queue.hear_all(now);
     }
 
     /// What need not be remembered any longer: ended uses past their time, nonces of expired statements.
@@ -261,6 +272,9 @@ impl Ledger {
                 for end in ended {
                     self.remember(end, forget);
                 }
+                for use_id in lease.uses.keys() {
+                    self.queue.remove(use_id);
+                }
                 self.remove(&lease.id);
                 let charge = match &lease.forced {
                     Some(reason) => Charge::Revoked(reason.clone()),
@@ -274,6 +288,10 @@ impl Ledger {
                     self.remember(end, forget);
                 }
             }
+            Record::Waits { waiter } => self.queue.insert(*waiter, terms.now.moment, Some(terms)),
+            Record::Left { use_id } => {
+                self.queue.remove(&use_id);
+            }
             Record::Nonce { nonce, expires } => {
                 self.nonces.insert(nonce, expires);
             }
@@ -281,6 +299,7 @@ impl Ledger {
     }
 
     fn remember(&mut self, end: End, forget: Moment) {
+        self.queue.remove(&end.use_id);
         let use_id = end.use_id.clone();
         if let Some((_, before)) = self.ends.insert(use_id.clone(), (end, forget)) {
             self.forgetting.remove(&(before, use_id.clone()));
@@ -329,6 +348,7 @@ impl Ledger {
     }
 
     fn charge(&mut self, entry: &Entry) {
+        self.queue.stir();
         let lease = &entry.lease;
         match entry.charge {
             Charge::Assignment(index) => {
@@ -343,6 +363,7 @@ impl Ledger {
     }
 
     fn discharge(&mut self, entry: &Entry) {
+        self.queue.stir();
         let lease = &entry.lease;
         match entry.charge {
             Charge::Assignment(index) => {

@@ -58,6 +58,8 @@ pub enum No {
     Denied,
     /// No assignment matches.
     NotEntitled,
+    /// As many wait for the product as a queue takes.
+    TooManyWaiting,
     /// No seat is free; `why` says what stops each assignment that matches.
     NoRoom {
         /// The reasons, as one sentence.

@@ -6,9 +6,9 @@ use serde_json::Map;
 use super::command::{Command, Held, Nonce, Refusal, Reply};
 use super::frame::Frame;
 use super::io::{Effect, Ticket, Write};
-use super::phase::{Active, Peering, Phase, Waiting};
+use super::phase::{Active, Begun, Peering, Phase, Waiting};
 use super::{Pair, State, terms};
-use crate::ledger::{Checkout, No, Position, Record, Token};
+use crate::ledger::{Checkout, Granted, No, Position, Record, Token, Waiter};
 use crate::manifest::types::Role;
 use crate::measure::{Epoch, Span};
 use crate::name::{LeaseId, ServerName, UseId};
@@ -34,6 +34,7 @@ impl Pair {
         }
         match command {
             Command::Checkout(request) => self.checkout(ticket, &request, out),
+            Command::Wait(wait) => self.wait(ticket, *wait, out),
             Command::Renew(token) => self.renew(ticket, &token, out),
             Command::Release(token) => self.release(ticket, &token, out),
             Command::ForceRelease { lease, reason, nonce } => {
@@ -57,7 +58,7 @@ impl Pair {
     }
 
     /// Whether anything new may be granted now: not in grace, and not while it is undecided whether the peer counts.
-    fn granting(&self) -> Result<(), Refusal> {
+    pub(super) fn granting(&self) -> Result<(), Refusal> {
         let Phase::Active(active) = &self.phase else { return Ok(()) };
         let now = self.now.moment;
         if let Some(until) = active.grace
@@ -77,29 +78,39 @@ impl Pair {
         }
     }
 
-    fn checkout(&mut self, ticket: Ticket, request: &Checkout, out: &mut Vec<Effect>) {
+    pub(super) fn checkout(&mut self, ticket: Ticket, request: &Checkout, out: &mut Vec<Effect>) {
         if let Err(refusal) = self.granting() {
             return reply(ticket, Reply::Refused(refusal), out);
         }
         let Some(config) = self.config.clone() else { return };
         let Some(terms) = terms(&config, &self.me, self.now) else { return };
         match self.ledger.checkout(request, &terms) {
-            Ok(granted) => {
-                let recorded = granted.record.is_some();
-                if let Some(record) = granted.record {
-                    self.record(record, out);
-                }
-                let id = granted.lease;
-                let Some(held) = self.held(&id, &request.use_id, granted.is_new) else { return };
-                let begun = (granted.is_new && recorded).then_some(id);
-                self.reply_when_durable(ticket, held, begun, out);
-            }
+            Ok(granted) => self.give(ticket, &request.use_id, granted, None, out),
             Err(no) => {
                 let refusal = self.refusal(no, request);
                 self.tell_denial(request, &refusal, out);
                 reply(ticket, Reply::Refused(refusal), out);
             }
         }
+    }
+
+    /// Makes a grant durable and answers it.
+    pub(super) fn give(
+        &mut self,
+        ticket: Ticket,
+        use_id: &UseId,
+        granted: Granted,
+        waiter: Option<Waiter>,
+        out: &mut Vec<Effect>,
+    ) {
+        let recorded = granted.record.is_some();
+        if let Some(record) = granted.record {
+            self.record(record, out);
+        }
+        let id = granted.lease;
+        let Some(held) = self.held(&id, use_id, granted.is_new) else { return };
+        let begun = (granted.is_new && recorded).then_some(Begun { lease: id, waiter });
+        self.reply_when_durable(ticket, held, begun, out);
     }
 
     fn renew(&mut self, ticket: Ticket, token: &Token, out: &mut Vec<Effect>) {
@@ -237,11 +248,11 @@ impl Pair {
     }
 
     /// Answers once everything so far is durable: here, and while paired at the peer too.
-    fn reply_when_durable(
+    pub(super) fn reply_when_durable(
         &mut self,
         ticket: Ticket,
         answer: Reply,
-        begun: Option<LeaseId>,
+        begun: Option<Begun>,
         out: &mut Vec<Effect>,
     ) {
         if mutant!(AckBeforeSync) {
@@ -292,7 +303,8 @@ impl Pair {
     }
 
     /// Refuses everything that waits; gives the leases that had begun with it.
-    pub(super) fn refuse_waiting(&mut self, why: &Refusal, out: &mut Vec<Effect>) -> Vec<LeaseId> {
+    pub(super) fn refuse_waiting(&mut self, why: &Refusal, out: &mut Vec<Effect>) -> Vec<Begun> {
+        self.refuse_asking(why, out);
         let mut begun = Vec::new();
         for waiting in std::mem::take(&mut self.waiting) {
             begun.extend(waiting.begun);
@@ -346,6 +358,7 @@ impl Pair {
         self.ledger.extend_all(self.now.moment);
         self.recharge();
         let now = self.now.moment;
+        self.queue_opens = now + self.redundancy().failover_after;
         self.phase = Phase::Active(Active {
             grace: None,
             peering: if alone { Peering::Alone } else { Peering::Lost },
@@ -409,7 +422,7 @@ impl Pair {
         })))
     }
 
-    fn refusal(&self, no: No, request: &Checkout) -> Refusal {
+    pub(super) fn refusal(&self, no: No, request: &Checkout) -> Refusal {
         let No::NoRoom { why } = no else { return self.refusal_of(no) };
         let held = || {
             self.ledger.leases(self.now.moment).filter(|view| view.lease.product == request.product)
@@ -431,6 +444,7 @@ impl Pair {
     fn refusal_of(&self, no: No) -> Refusal {
         match no {
             No::UnknownProduct => Refusal::UnknownProduct,
+            No::TooManyWaiting => Refusal::TooManyWaiting,
             No::UnknownLease => Refusal::UnknownLease,
             No::UseTaken => Refusal::UseTaken,
             No::Denied => Refusal::Denied,
@@ -458,7 +472,7 @@ impl Pair {
         self.event(kind, details, out);
     }
 
-    fn tell_denial(&self, request: &Checkout, refusal: &Refusal, out: &mut Vec<Effect>) {
+    pub(super) fn tell_denial(&self, request: &Checkout, refusal: &Refusal, out: &mut Vec<Effect>) {
         let mut details = Map::new();
         details.insert("product".into(), request.product.as_str().into());
         details.insert("user".into(), request.user.as_str().into());
@@ -478,6 +492,6 @@ impl Pair {
     }
 }
 
-fn reply(ticket: Ticket, answer: Reply, out: &mut Vec<Effect>) {
+pub(super) fn reply(ticket: Ticket, answer: Reply, out: &mut Vec<Effect>) {
     out.push(Effect::Reply(ticket, Box::new(answer)));
 }

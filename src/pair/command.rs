@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::bundle::Config;
 use crate::ledger::{Checkout, Lease, Token};
 use crate::measure::{Epoch, Generation, Seats, Span, Timestamp};
-use crate::name::{BundleHash, HostName, LeaseId, ServerName, UseId, UserName};
+use crate::name::{
+    BundleHash, HostName, LeaseId, ProductName, QueueTicket, ServerName, UseId, UserName,
+};
 use crate::statement::SignedStatement;
 
 /// What somebody asks of the pair. The shell has already proved signatures and tokens.
@@ -13,6 +15,8 @@ use crate::statement::SignedStatement;
 pub enum Command {
     /// A client wants seats.
     Checkout(Checkout),
+    /// A client wants seats, and waits for them where none is free.
+    Wait(Box<Wait>),
     /// A holder presents its token to keep its lease.
     Renew(Token),
     /// A holder ends its use of a lease.
@@ -44,6 +48,19 @@ pub enum Command {
     },
 }
 
+/// A checkout that waits for its seats.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// What is wanted.
+    pub request: Checkout,
+    /// The ticket of the place that the client has, where it has one.
+    pub ticket: Option<QueueTicket>,
+    /// The ticket of a new place: fresh randomness from the shell.
+    pub fresh: QueueTicket,
+    /// How long the client waits for this answer, at most.
+    pub hold: Span,
+}
+
 /// A nonce of an operator's statement: taken once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nonce {
@@ -71,6 +88,8 @@ pub struct Commit {
 pub enum Reply {
     /// A lease was granted, joined, renewed or returned.
     Lease(Box<Held>),
+    /// No seat is free yet: the client has a place in the queue.
+    Queued(Box<Queued>),
     /// A use or a lease has ended.
     Released,
     /// The bundle runs.
@@ -103,6 +122,19 @@ pub struct Held {
     pub expires_at: Timestamp,
 }
 
+/// A place in a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queued {
+    /// What is waited for.
+    pub product: ProductName,
+    /// What keeps the place: shown with the next request.
+    pub ticket: QueueTicket,
+    /// The place, from 1.
+    pub position: u32,
+    /// After how long to ask again.
+    pub retry_after: Span,
+}
+
 /// Why a command was refused. Each is a problem code of formats.md.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -127,6 +159,8 @@ pub enum Refusal {
     Denied,
     /// No assignment matches.
     NotEntitled,
+    /// As many wait as a queue takes.
+    TooManyWaiting,
     /// No seat is free.
     NoSeatFree {
         /// Why: which assignments matched and what stops each.
@@ -172,6 +206,7 @@ impl Refusal {
             Self::FenceRefused { .. } | Self::HandoverRefused { .. } => "refused",
             Self::Denied => "denied",
             Self::NotEntitled => "not-entitled",
+            Self::TooManyWaiting => "too-many-waiting",
             Self::NoSeatFree { .. } => "no-seat-free",
             Self::Revoked { .. } => "revoked",
             Self::GenerationConflict => "generation-conflict",

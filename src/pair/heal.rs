@@ -6,7 +6,7 @@ use serde_json::Map;
 use super::command::Refusal;
 use super::frame::{Frame, Heartbeat, Hello, State};
 use super::io::{Effect, Write};
-use super::phase::{Link, Next, Peering, Phase};
+use super::phase::{Begun, Link, Next, Peering, Phase};
 use super::standby::parts;
 use super::{Pair, terms};
 use crate::ledger::{Contents, Position};
@@ -163,6 +163,7 @@ impl Pair {
                 whole.leases.extend(part.leases);
                 whole.ends.extend(part.ends);
                 whole.nonces.extend(part.nonces);
+                whole.waiters.extend(part.waiters);
                 whole
             }
         };
@@ -261,9 +262,15 @@ impl Pair {
         self.learn_epoch(theirs.position.epoch);
         let Some(config) = self.config.clone() else { return };
         let Some(terms) = terms(&config, &self.me, self.now) else { return };
-        for lease in begun {
-            // The record of it is part of the whole ledger that is written below.
-            let _ = self.ledger.cancel(&lease, &terms);
+        for Begun { lease, waiter } in begun {
+            // The records are part of the whole ledger that is written below.
+            match waiter {
+                // Its place is kept: where the other side has its lease, the merge ends the waiting.
+                Some(waiter) => self.ledger.put_back(waiter, &terms),
+                None => {
+                    let _ = self.ledger.cancel(&lease, &terms);
+                }
+            }
         }
         crate::seen!(Merged);
         self.ledger.merge(theirs, &terms);

@@ -14,6 +14,7 @@ mod heal;
 mod io;
 mod lead;
 mod phase;
+mod queue;
 mod standby;
 mod status;
 mod tell;
@@ -22,23 +23,24 @@ mod timer;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-pub use command::{Command, Commit, Held, Nonce, Refusal, Reply};
+pub use command::{Command, Commit, Held, Nonce, Queued, Refusal, Reply, Wait};
 pub use frame::{Frame, Heartbeat, Hello, State};
 pub use io::{Committed, Durable, Effect, Event, Facts, Input, Standing, Ticket, Write, WriteId};
 pub use lead::Lead;
 pub use status::{PairStatus, PeerStatus, ProductStatus};
 
 use phase::{Committing, Link, Next, Peering, Phase, Waiting};
+use queue::Asking;
 
 use crate::bundle::Config;
 pub use crate::ledger::{Checkout, Token};
 use crate::ledger::{Ledger, Terms};
 use crate::manifest::types::{Redundancy, Role, Server};
 use crate::measure::{Epoch, Generation, Moment, Now, Span, Timestamp};
-use crate::name::{LeaseId, PublicKey, ServerName};
+use crate::name::{LeaseId, PublicKey, ServerName, UseId};
 use crate::statement::{Keyring, SignedStatement};
 
 /// One server of a pair.
@@ -62,6 +64,10 @@ pub struct Pair {
     writing: VecDeque<(WriteId, Moment)>,
     next: VecDeque<(WriteId, Next)>,
     waiting: VecDeque<Waiting>,
+    /// The clients who wait for seats and ask now, by use.
+    asking: BTreeMap<UseId, Asking>,
+    /// Before when nobody who waits is served: holders of places return to a server that has just begun to serve.
+    queue_opens: Moment,
     /// The last record of this epoch that the peer has made durable.
     durable_at_peer: u64,
     /// A bundle that is being made durable: no other is taken meanwhile.
@@ -132,6 +138,8 @@ impl Pair {
             writing: VecDeque::new(),
             next: VecDeque::new(),
             waiting: VecDeque::new(),
+            asking: BTreeMap::new(),
+            queue_opens: now.moment,
             durable_at_peer: 0,
             committing: None,
             last_beat: now.moment,
@@ -160,6 +168,7 @@ impl Pair {
             Input::Deadline => self.on_deadline(out),
             Input::Stop => self.on_stop(out),
         }
+        self.serve_queue(out);
         self.release_waiting(out);
     }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::command::{Commit, Reply};
 use super::frame::{Hello, State};
 use super::io::{Ticket, WriteId};
-use crate::ledger::{Contents, Position};
+use crate::ledger::{Contents, Position, Waiter};
 use crate::manifest::types::Redundancy;
 use crate::measure::{Epoch, Generation, Moment};
 use crate::name::{BundleHash, LeaseId};
@@ -228,5 +228,13 @@ pub(super) struct Waiting {
     /// When it is refused instead.
     pub(super) give_up: Moment,
     /// The lease that began with it: given up where the ledgers are merged before.
-    pub(super) begun: Option<LeaseId>,
+    pub(super) begun: Option<Begun>,
+}
+
+/// A lease that began with a reply that waits.
+#[derive(Clone, Debug)]
+pub(super) struct Begun {
+    pub(super) lease: LeaseId,
+    /// Who had waited for it, and waits again where it is given up.
+    pub(super) waiter: Option<Waiter>,
 }

@@ -197,6 +197,9 @@ pub(super) fn parts(mut contents: Contents) -> Vec<(Contents, bool)> {
     for ends in contents.ends.chunks(PART) {
         parts.push(Contents { ends: ends.to_vec(), ..part.clone() });
     }
+    for waiters in contents.waiters.chunks(PART) {
+        parts.push(Contents { waiters: waiters.to_vec(), ..part.clone() });
+    }
     let last = parts.len() - 1;
     parts.into_iter().enumerate().map(|(i, part)| (part, i < last)).collect()
 }

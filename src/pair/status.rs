@@ -61,6 +61,8 @@ pub struct ProductStatus {
     pub used: Seats,
     /// The seats that are kept free for assignments that do not use them yet.
     pub reserved: Seats,
+    /// How many wait for a seat.
+    pub waiting: usize,
     /// The seats held above the capacity.
     pub over_grant: Seats,
 }
@@ -107,6 +109,7 @@ impl Pair {
                 capacity: terms.capacity(name),
                 used: self.ledger.live(name),
                 reserved,
+                waiting: self.ledger.waiting(name),
                 over_grant: self.ledger.over_grant(name, &terms),
             }
         };

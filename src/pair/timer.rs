@@ -29,6 +29,8 @@ enum Timer {
     Reply,
     /// When the next lease runs out.
     Lease,
+    /// When somebody who waits is answered or dropped, or the queue opens.
+    Queue,
 }
 
 impl Pair {
@@ -38,9 +40,9 @@ impl Pair {
         self.timers().into_iter().flatten().map(|(_, at)| at).min()
     }
 
-    fn timers(&self) -> [Option<(Timer, Moment)>; 8] {
+    fn timers(&self) -> [Option<(Timer, Moment)>; 9] {
         let heartbeat = self.redundancy().heartbeat;
-        let mut timers = [None; 8];
+        let mut timers = [None; 9];
         if matches!(self.phase, Phase::Stuck) {
             return timers;
         }
@@ -66,6 +68,7 @@ impl Pair {
                     active.peering,
                     Peering::Alone | Peering::GoingAlone | Peering::Paired
                 );
+                timers[8] = self.queue_at().map(|at| (Timer::Queue, at));
                 timers[4] = (!decided).then_some((Timer::Alone, active.alone_at));
             }
             Phase::Unconfigured
@@ -101,6 +104,7 @@ impl Pair {
                 Timer::Grace => self.end_grace(out),
                 Timer::Reply => self.give_up_waiting(out),
                 Timer::Lease => self.expire(out),
+                Timer::Queue => self.tend_queue(out),
             }
         }
     }

@@ -58,7 +58,8 @@ impl Events {
         let lease = event.details.get("lease").and_then(|id| id.as_str()).unwrap_or_default();
         match event.kind {
             // What happens for every lease would drown what happens to the pair.
-            "granted" | "renewed" | "released" | "expired" | "adopted" | "denied" => {
+            "granted" | "queued" | "dropped" | "renewed" | "released" | "expired" | "adopted"
+            | "denied" => {
                 tracing::debug!(kind = event.kind, lease, "event");
             }
             "state" => {

@@ -192,7 +192,7 @@ mod tests {
     use super::*;
     use crate::bundle::Config;
     use crate::bundle::fixture::{self, MANIFEST};
-    use crate::ledger::{Contents, End, EndReason, Lease, Position, Record, Use};
+    use crate::ledger::{Contents, End, EndReason, Lease, Position, Record, Use, Waiter};
     use crate::measure::{Epoch, Generation, Seats, Span, Timestamp};
     use crate::name::BundleHash;
     use crate::pair::{Committed, Facts, WriteId};
@@ -236,6 +236,21 @@ mod tests {
             epoch: Epoch(1),
             knew: Epoch(0),
             at: Timestamp::from_ms(2),
+        }
+    }
+
+    fn waiter(id: &str) -> Waiter {
+        Waiter {
+            ticket: format!("ticket-of-{id}").parse().expect("a ticket"),
+            use_id: format!("use-of-{id}").parse().expect("a use"),
+            lease: id.parse().expect("an id"),
+            product: "designer".parse().expect("a name"),
+            user: "ana".parse().expect("a name"),
+            host: "ws-1".parse().expect("a name"),
+            address: "127.0.0.1".parse().expect("an address"),
+            seats: Seats(1),
+            arrived: Position { epoch: Epoch(1), seq: 3 },
+            since: Timestamp::from_ms(3),
         }
     }
 
@@ -342,6 +357,7 @@ mod tests {
             leases: vec![lease("c")],
             ends: vec![end("d")],
             nonces: vec![("n".to_owned(), Timestamp::from_ms(9))],
+            waiters: vec![waiter("e")],
         };
         store.write(&[Write::Ledger(Box::new(contents.clone()))]).expect("a write");
         drop(store);
@@ -378,7 +394,11 @@ mod tests {
                     },
                     3 => Write::Record(
                         position,
-                        Record::Nonce { nonce: id, expires: Timestamp::from_ms(9) },
+                        match choice % 3 {
+                            0 => Record::Nonce { nonce: id, expires: Timestamp::from_ms(9) },
+                            1 => Record::Waits { waiter: Box::new(waiter(&id)) },
+                            _ => Record::Left { use_id: waiter(&id).use_id },
+                        },
                     ),
                     4 if choice % 4 == 0 => Write::Ledger(Box::new(Contents {
                         position,
@@ -386,6 +406,7 @@ mod tests {
                         leases: vec![lease(&id)],
                         ends: vec![end("gone")],
                         nonces: vec![("n".to_owned(), Timestamp::from_ms(1))],
+                        waiters: vec![waiter("waits")],
                     })),
                     4 | 5 => Write::Record(
                         position,
@@ -405,6 +426,7 @@ mod tests {
         durable.ledger.leases.sort_by(|one, other| one.id.cmp(&other.id));
         durable.ledger.ends.sort_by(|one, other| one.use_id.cmp(&other.use_id));
         durable.ledger.nonces.sort();
+        durable.ledger.waiters.sort_by(|one, other| one.use_id.cmp(&other.use_id));
         durable.ledger.nonces.dedup();
         format!("{durable:?}")
     }

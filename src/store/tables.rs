@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{StoreError, damaged, not_written};
 use crate::bundle::Config;
-use crate::ledger::{Contents, End, Lease, Position, Record};
+use crate::ledger::{Contents, End, Lease, Position, Record, Waiter};
 use crate::measure::{Epoch, Generation, Span, Timestamp};
 use crate::name::{BundleHash, UseId};
 use crate::pair::{Committed, Durable, Facts, Write};
@@ -24,6 +24,7 @@ const SINGLES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("singles"
 const STATEMENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("statements");
 const LEASES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("leases");
 const ENDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("ends");
+const WAITERS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("waiters");
 const NONCES: TableDefinition<'_, &str, i64> = TableDefinition::new("nonces");
 
 const FACTS: &str = "facts";
@@ -64,6 +65,7 @@ pub(super) fn create(transaction: &WriteTransaction) -> Result<(), StoreError> {
     transaction.open_table(LEASES).map_err(not_written)?;
     transaction.open_table(ENDS).map_err(not_written)?;
     transaction.open_table(NONCES).map_err(not_written)?;
+    transaction.open_table(WAITERS).map_err(not_written)?;
     Ok(())
 }
 
@@ -122,6 +124,16 @@ pub(super) fn load(transaction: &ReadTransaction) -> Result<(State, Durable), St
         let (nonce, expires) = entry.map_err(damaged)?;
         ledger.nonces.push((nonce.value().to_owned(), Timestamp::from_ms(expires.value())));
     }
+    match transaction.open_table(WAITERS) {
+        // A store of a version that had no queue.
+        Err(redb::TableError::TableDoesNotExist(_)) => {}
+        table => {
+            for entry in table.map_err(damaged)?.iter().map_err(damaged)? {
+                let bytes = entry.map_err(damaged)?.1;
+                ledger.waiters.push(parse::<Waiter>("a waiter", bytes.value())?);
+            }
+        }
+    }
     Ok((state, Durable { facts, committed, ledger }))
 }
 
@@ -152,6 +164,7 @@ struct Tables<'t> {
     leases: Table<'t, &'static str, &'static [u8]>,
     ends: Table<'t, &'static str, &'static [u8]>,
     nonces: Table<'t, &'static str, i64>,
+    waiters: Table<'t, &'static str, &'static [u8]>,
 }
 
 /// Changes the tables as the writes say, in their order. After an error `state` is void.
@@ -201,6 +214,7 @@ impl<'t> Tables<'t> {
             leases: transaction.open_table(LEASES).map_err(not_written)?,
             ends: transaction.open_table(ENDS).map_err(not_written)?,
             nonces: transaction.open_table(NONCES).map_err(not_written)?,
+            waiters: transaction.open_table(WAITERS).map_err(not_written)?,
         })
     }
 
@@ -231,12 +245,15 @@ impl<'t> Tables<'t> {
         match record {
             Record::Lease { lease, ended } => {
                 self.insert_lease(lease)?;
+                lease.uses.keys().try_for_each(|use_id| self.remove_waiter(use_id))?;
                 self.insert_ends(ended)
             }
             Record::Ended { lease, ended } => {
                 self.leases.remove(lease.folded()).map_err(not_written)?;
                 self.insert_ends(ended)
             }
+            Record::Waits { waiter } => self.insert_waiter(waiter),
+            Record::Left { use_id } => self.remove_waiter(use_id),
             Record::Nonce { nonce, expires } => self.insert_nonce(nonce, *expires),
         }
     }
@@ -245,13 +262,15 @@ impl<'t> Tables<'t> {
         self.leases.retain(|_, _| false).map_err(not_written)?;
         self.ends.retain(|_, _| false).map_err(not_written)?;
         self.nonces.retain(|_, _| false).map_err(not_written)?;
+        self.waiters.retain(|_, _| false).map_err(not_written)?;
         for lease in &contents.leases {
             self.insert_lease(lease)?;
         }
         for (nonce, expires) in &contents.nonces {
             self.insert_nonce(nonce, *expires)?;
         }
-        self.insert_ends(&contents.ends)
+        self.insert_ends(&contents.ends)?;
+        contents.waiters.iter().try_for_each(|waiter| self.insert_waiter(waiter))
     }
 
     fn forget(&mut self, uses: &[UseId], nonces: &[String]) -> Result<(), StoreError> {
@@ -271,8 +290,20 @@ impl<'t> Tables<'t> {
 
     fn insert_ends(&mut self, ends: &[End]) -> Result<(), StoreError> {
         for end in ends {
+            self.remove_waiter(&end.use_id)?;
             self.ends.insert(end.use_id.folded(), &*json(end)?).map_err(not_written)?;
         }
+        Ok(())
+    }
+
+    fn insert_waiter(&mut self, waiter: &Waiter) -> Result<(), StoreError> {
+        let key = waiter.use_id.folded();
+        self.waiters.insert(key, &*json(waiter)?).map_err(not_written)?;
+        Ok(())
+    }
+
+    fn remove_waiter(&mut self, use_id: &UseId) -> Result<(), StoreError> {
+        self.waiters.remove(use_id.folded()).map_err(not_written)?;
         Ok(())
     }
 

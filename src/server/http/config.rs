@@ -104,7 +104,7 @@ pub(super) async fn operator(
             let other = config.peer_of(&app.parts.name);
             Err(refused(refusal, other, true, &view))
         }
-        Reply::Lease(_) | Reply::Committed { .. } => {
+        Reply::Lease(_) | Reply::Queued(_) | Reply::Committed { .. } => {
             Err(Problem::new(ProblemCode::Internal, "the server answered something else"))
         }
     }

@@ -9,12 +9,14 @@ use super::auth::{ASK_LESS, Caller};
 use super::problem::{invalid, refused};
 use super::{App, From, Shared, body};
 use crate::api::token::{self, Claims};
-use crate::api::{LeaseBody, LeaseEntry, LeaseList, LeaseRequest, Problem, ProblemCode};
+use crate::api::{
+    LeaseBody, LeaseEntry, LeaseList, LeaseRequest, Problem, ProblemCode, QueuedBody,
+};
 use crate::bundle::Config;
 use crate::entitlement::Requester;
 use crate::measure::{Now, Seats};
 use crate::name::LeaseId;
-use crate::pair::{Checkout, Command, Held, Pair, Reply};
+use crate::pair::{Checkout, Command, Held, Pair, Queued, Reply, Wait};
 use crate::server::driver::Answer;
 
 /// `POST /v1/leases`.
@@ -30,7 +32,7 @@ pub(super) async fn checkout(
     let (parts, body) = request.into_parts();
     let bytes = body::json_bytes(&parts.headers, body, body::BODY_MAX).await?;
     let caller = app.caller(&parts.method, &parts.uri, &parts.headers, &bytes)?;
-    let LeaseRequest { product, user, host, use_id, seats } = body::parse(&bytes)?;
+    let LeaseRequest { product, user, host, use_id, seats, wait_ms, ticket } = body::parse(&bytes)?;
     let seats = seats.unwrap_or(Seats(1));
     if seats == Seats(0) {
         return Err(invalid("`seats` is 1 or more"));
@@ -41,7 +43,15 @@ pub(super) async fn checkout(
     };
     let fresh = app.fresh_lease();
     let checkout = Checkout { product, user, host, address: from, use_id, seats, fresh };
-    let answer = app.parts.handle.command(Command::Checkout(checkout.clone())).await?;
+    let command = if wait_ms.is_some() || ticket.is_some() {
+        let fresh = app.fresh_secret();
+        let fresh = fresh.parse().map_err(|_| invalid("no ticket could be made"))?;
+        let hold = wait_ms.unwrap_or_default();
+        Command::Wait(Box::new(Wait { request: checkout.clone(), ticket, fresh, hold }))
+    } else {
+        Command::Checkout(checkout.clone())
+    };
+    let answer = app.parts.handle.command(command).await?;
     let config = answer.config.clone();
     app.lease(answer, &caller).map_err(|problem| explained(problem, &checkout, config.as_deref()))
 }
@@ -151,6 +161,11 @@ impl App {
                 let status = if held.is_new { StatusCode::CREATED } else { StatusCode::OK };
                 let token = self.sign(held, &answer);
                 Ok(body::answer(status, &lease_body(held, token)))
+            }
+            Reply::Queued(queued) => {
+                let Queued { ticket, position, retry_after, .. } = *queued;
+                let body = QueuedBody { ticket, position, retry_after_ms: retry_after };
+                Ok(body::answer(StatusCode::ACCEPTED, &body))
             }
             Reply::Refused(refusal) => {
                 let other = config.and_then(|config| config.peer_of(&self.parts.name));

@@ -195,7 +195,7 @@ pub(super) async fn commit(
             let view = app.parts.handle.view();
             Err(refused(refusal, view.other(&app.parts.name), false, &view))
         }
-        Reply::Lease(_) | Reply::Released | Reply::Done => {
+        Reply::Lease(_) | Reply::Queued(_) | Reply::Released | Reply::Done => {
             Err(Problem::new(ProblemCode::Internal, "the server answered something else"))
         }
     }

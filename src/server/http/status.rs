@@ -117,7 +117,7 @@ fn product(status: crate::pair::ProductStatus) -> api::ProductStatus {
         used: status.used,
         borrowed: Seats(0),
         reserved: status.reserved,
-        waiting: 0,
+        waiting: u32::try_from(status.waiting).unwrap_or(u32::MAX),
         over_grant: status.over_grant,
     }
 }

@@ -1,0 +1,464 @@
+//! The queue: who waits for seats of a product, in which order, and whose turn it is.
+//!
+//! A waiter is a record like a lease. Its place is its arrival's: the position of the record that queued it. A seat
+//! that is free goes to the first whom the rules let have it. One who is not there at that moment has it kept until
+//! it asks again or is dropped. Who asks, and for how long, is the pair's to know.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::checkout::Granted;
+use super::{Charge, Checkout, Ledger, No, Position, Record, SeatKey, Terms, Waiter};
+use crate::bundle::{Config, Product};
+use crate::entitlement::{self, Chance, Requester, Use as Usage, Verdict};
+use crate::measure::{Moment, Seats, Span};
+use crate::mutant;
+use crate::name::{ProductName, QueueTicket, UseId};
+
+/// The most waiters of one product.
+pub const WAITERS_MAX: usize = 10_000;
+/// After how long a waiter is dropped whom nobody asks for.
+const KEPT: Span = Span::from_secs(60);
+
+/// Whose turn it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// This waiter's: it is there, and an assignment has room for it.
+    Waiter(UseId),
+    /// The newcomer's: it passes nobody who could be served.
+    Newcomer,
+    /// Nobody's who is there.
+    Nobody,
+}
+
+/// Who waits.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Queue {
+    places: BTreeMap<UseId, Place>,
+    by_ticket: BTreeMap<QueueTicket, UseId>,
+    order: BTreeMap<ProductName, BTreeSet<(Position, UseId)>>,
+    dropping: BTreeSet<(Moment, UseId)>,
+    /// Those who were not there when their turn came: a free seat is kept for each until it asks.
+    kept_for: BTreeSet<(Position, UseId)>,
+    /// Whether something changed since the queue was last looked at.
+    is_stirred: bool,
+}
+
+/// One waiter and what this server makes of it.
+#[derive(Clone, Debug)]
+struct Place {
+    waiter: Waiter,
+    /// The highest priority of the assignments that match; none where none does any more.
+    priority: Option<i8>,
+    /// When it last asked.
+    asked: Moment,
+}
+
+impl Queue {
+    pub(super) fn waiters(&self) -> impl Iterator<Item = &Waiter> {
+        self.places.values().map(|place| &place.waiter)
+    }
+
+    pub(super) fn into_waiters(self) -> Vec<Waiter> {
+        self.places.into_values().map(|place| place.waiter).collect()
+    }
+
+    /// Something changed that may give somebody a seat.
+    pub(super) fn stir(&mut self) {
+        self.is_stirred = true;
+    }
+
+    pub(super) fn insert(&mut self, waiter: Waiter, now: Moment, terms: Option<&Terms<'_>>) {
+        self.remove(&waiter.use_id);
+        let (use_id, arrived) = (waiter.use_id.clone(), waiter.arrived);
+        self.by_ticket.insert(waiter.ticket.clone(), use_id.clone());
+        self.order.entry(waiter.product.clone()).or_default().insert((arrived, use_id.clone()));
+        self.dropping.insert((now + KEPT, use_id.clone()));
+        let priority = terms.and_then(|terms| rank(&waiter, terms));
+        let place = Place { waiter, priority, asked: now };
+        self.places.insert(use_id, place);
+        self.stir();
+    }
+
+    /// The same of two copies keeps the earlier arrival, with the ticket that was given for it.
+    pub(super) fn unite(&mut self, waiter: Waiter, terms: &Terms<'_>) {
+        let known = self.places.get(&waiter.use_id).map(|place| place.waiter.arrived);
+        if known.is_none_or(|known| waiter.arrived < known) {
+            let waiter = if mutant!(MergeLosesOrder) {
+                Waiter { arrived: Position::default(), ..waiter }
+            } else {
+                waiter
+            };
+            self.insert(waiter, terms.now.moment, Some(terms));
+        }
+    }
+
+    pub(super) fn remove(&mut self, use_id: &UseId) -> Option<Waiter> {
+        let place = self.places.remove(use_id)?;
+        let Place { waiter, asked, .. } = place;
+        if self.by_ticket.get(&waiter.ticket) == Some(use_id) {
+            self.by_ticket.remove(&waiter.ticket);
+        }
+        if let Some(order) = self.order.get_mut(&waiter.product) {
+            order.remove(&(waiter.arrived, use_id.clone()));
+            if order.is_empty() {
+                self.order.remove(&waiter.product);
+            }
+        }
+        self.dropping.remove(&(asked + KEPT, use_id.clone()));
+        self.kept_for.remove(&(waiter.arrived, use_id.clone()));
+        self.stir();
+        Some(waiter)
+    }
+
+    fn hear(&mut self, use_id: &UseId, now: Moment) {
+        if let Some(place) = self.places.get_mut(use_id) {
+            self.dropping.remove(&(place.asked + KEPT, use_id.clone()));
+            place.asked = now;
+            self.dropping.insert((now + KEPT, use_id.clone()));
+        }
+    }
+
+    /// Nobody is dropped for not having asked a server that did not serve.
+    pub(super) fn hear_all(&mut self, now: Moment) {
+        let all: Vec<UseId> = self.places.keys().cloned().collect();
+        for use_id in all {
+            self.hear(&use_id, now);
+        }
+    }
+
+    /// The bundle changed: priorities and who may wait.
+    pub(super) fn rank_all(&mut self, terms: &Terms<'_>) {
+        for place in self.places.values_mut() {
+            place.priority = rank(&place.waiter, terms);
+        }
+        self.stir();
+    }
+}
+
+fn rank(waiter: &Waiter, terms: &Terms<'_>) -> Option<i8> {
+    terms.config.products.get(&waiter.product)?.policy.priority(&waiter.requester())
+}
+
+impl Ledger {
+    /// Whether anybody waits.
+    #[must_use]
+    pub fn has_waiters(&self) -> bool {
+        !self.queue.places.is_empty()
+    }
+
+    /// How many wait for a product.
+    #[must_use]
+    pub fn waiting(&self, product: &ProductName) -> usize {
+        self.queue.order.get(product).map_or(0, BTreeSet::len)
+    }
+
+    /// The waiter of this use, or of this ticket where the use has no place.
+    #[must_use]
+    pub fn waiter(&self, use_id: &UseId, ticket: Option<&QueueTicket>) -> Option<&Waiter> {
+        let by_use = self.queue.places.get(use_id);
+        let by_ticket = || self.queue.places.get(self.queue.by_ticket.get(ticket?)?);
+        by_use.or_else(by_ticket).map(|place| &place.waiter)
+    }
+
+    /// Whether a waiter may still wait: an assignment matches it.
+    #[must_use]
+    pub fn may_wait(&self, use_id: &UseId) -> bool {
+        self.queue.places.get(use_id).is_some_and(|place| place.priority.is_some())
+    }
+
+    /// A waiter's place, from 1: before it stand those of a higher priority, and of its own who came before.
+    #[must_use]
+    pub fn place_in_line(&self, use_id: &UseId) -> Option<u32> {
+        let own = self.queue.places.get(use_id)?;
+        let order = self.queue.order.get(&own.waiter.product)?;
+        let before = order.iter().filter(|(arrived, other)| {
+            let Some(place) = self.queue.places.get(other) else { return false };
+            place.priority > own.priority
+                || (place.priority == own.priority
+                    && (*arrived, other) < (own.waiter.arrived, use_id))
+        });
+        Some(u32::try_from(before.count()).unwrap_or(u32::MAX).saturating_add(1))
+    }
+
+    /// Takes somebody into the queue, at its end.
+    ///
+    /// # Errors
+    /// It may not have a seat, or too many wait.
+    pub fn enqueue(
+        &mut self,
+        request: &Checkout,
+        ticket: QueueTicket,
+        terms: &Terms<'_>,
+    ) -> Result<Record, No> {
+        let product = terms.config.products.get(&request.product).ok_or(No::UnknownProduct)?;
+        if product.policy.is_denied(&request.requester()) {
+            return Err(No::Denied);
+        }
+        if product.policy.priority(&request.requester()).is_none() {
+            return Err(No::NotEntitled);
+        }
+        if self.waiting(&request.product) >= WAITERS_MAX {
+            return Err(No::TooManyWaiting);
+        }
+        let mut arrived = self.position;
+        arrived.seq += 1;
+        let waiter = Waiter {
+            ticket,
+            use_id: request.use_id.clone(),
+            lease: request.fresh.clone(),
+            product: request.product.clone(),
+            user: request.user.clone(),
+            host: request.host.clone(),
+            address: request.address,
+            seats: request.seats,
+            arrived,
+            since: terms.now.wall,
+        };
+        Ok(self.emit(Record::Waits { waiter: Box::new(waiter) }, None, terms))
+    }
+
+    /// A waiter asked, or its request was held until now.
+    pub fn hear_waiter(&mut self, use_id: &UseId, now: Moment) {
+        self.queue.hear(use_id, now);
+    }
+
+    /// Takes somebody out of the queue who gets nothing.
+    pub fn leave(&mut self, use_id: &UseId, terms: &Terms<'_>) -> Option<Record> {
+        self.queue.places.get(use_id)?;
+        Some(self.emit(Record::Left { use_id: use_id.clone() }, None, terms))
+    }
+
+    /// When the next waiter is dropped unless somebody asks for it.
+    #[must_use]
+    pub fn next_drop(&self) -> Option<Moment> {
+        self.queue.dropping.first().map(|(moment, _)| *moment)
+    }
+
+    /// The waiters that nobody has asked for in time.
+    #[must_use]
+    pub fn forsaken(&self, now: Moment) -> Vec<Waiter> {
+        let due = self.queue.dropping.iter().take_while(|(moment, _)| *moment <= now);
+        due.filter_map(|(_, use_id)| self.queue.places.get(use_id))
+            .map(|place| place.waiter.clone())
+            .collect()
+    }
+
+    /// Something changed that the queue must be looked at for: somebody asked, or time passed.
+    pub fn stir_queue(&mut self) {
+        self.queue.stir();
+    }
+
+    /// Whether a use has a lease, or had one and has ended.
+    #[must_use]
+    pub fn knows_use(&self, use_id: &UseId) -> bool {
+        self.by_use.contains_key(use_id) || self.ends.contains_key(use_id)
+    }
+
+    /// Why a waiter that may not wait any more may not.
+    #[must_use]
+    pub fn why_not(&self, waiter: &Waiter, config: Option<&Config>) -> No {
+        match config.and_then(|config| config.products.get(&waiter.product)) {
+            None => No::UnknownProduct,
+            Some(product) if product.policy.is_denied(&waiter.requester()) => No::Denied,
+            Some(_) => No::NotEntitled,
+        }
+    }
+
+    /// Whether something changed, since this was last asked, that may give a waiter its seat.
+    pub fn take_stirred(&mut self) -> bool {
+        std::mem::take(&mut self.queue.is_stirred)
+    }
+
+    /// The products that somebody waits for.
+    #[must_use]
+    pub fn products_waited_for(&self) -> Vec<ProductName> {
+        self.queue.order.keys().cloned().collect()
+    }
+
+    /// Whose turn it is: the first waiter who is there and for whom an assignment has room, by (priority of that
+    /// assignment, arrival); the newcomer comes last of its priority. Whoever could be served and is not there has
+    /// its seats kept.
+    pub fn next_in_line(
+        &mut self,
+        product: &ProductName,
+        is_here: &dyn Fn(&UseId) -> bool,
+        newcomer: Option<&Checkout>,
+        terms: &Terms<'_>,
+    ) -> Line {
+        let Some(known) = terms.config.products.get(product) else { return Line::Nobody };
+        let revoked = self.revoked.get(product).copied().unwrap_or_default();
+        let capacity = terms.capacity(product).less(revoked);
+        let usage = self.usage.remove(product).unwrap_or_default();
+        let kept_for = std::mem::take(&mut self.queue.kept_for);
+        let mut scan = Scan {
+            ledger: self,
+            product: known,
+            usage,
+            capacity,
+            kept: Vec::new(),
+            kept_for,
+            done: BTreeSet::new(),
+        };
+        let line = scan.run(is_here, newcomer);
+        let Scan { mut usage, kept, kept_for, .. } = scan;
+        for (charge, waiter) in kept {
+            usage.discharge(charge, &waiter.user, waiter.address, waiter.seats);
+        }
+        self.queue.kept_for = kept_for;
+        self.usage.insert(product.clone(), usage);
+        line
+    }
+
+    /// Gives a waiter the seats whose turn it is: it waits no more.
+    ///
+    /// # Errors
+    /// There is no room after all, or nobody waits by this use.
+    pub fn serve_waiter(&mut self, use_id: &UseId, terms: &Terms<'_>) -> Result<Granted, No> {
+        let waiter = &self.queue.places.get(use_id).ok_or(No::UnknownLease)?.waiter;
+        let request = waiter.request();
+        self.take_seats(&request, terms)
+    }
+
+    /// Puts a waiter back whose lease was never acknowledged. The whole ledger is written after.
+    pub(crate) fn put_back(&mut self, waiter: Waiter, terms: &Terms<'_>) {
+        self.remove(&waiter.lease);
+        self.queue.insert(waiter, terms.now.moment, Some(terms));
+    }
+}
+
+/// One look at the queue of a product: seats that are kept for somebody count as used while it lasts.
+struct Scan<'a> {
+    ledger: &'a Ledger,
+    product: &'a Product,
+    usage: Usage,
+    capacity: Seats,
+    /// What is kept, and for whom: given back at the end.
+    kept: Vec<(usize, &'a Waiter)>,
+    kept_for: BTreeSet<(Position, UseId)>,
+    /// Whose turn came in this look.
+    done: BTreeSet<&'a UseId>,
+}
+
+impl<'a> Scan<'a> {
+    fn run(&mut self, is_here: &dyn Fn(&UseId) -> bool, newcomer: Option<&Checkout>) -> Line {
+        if newcomer.is_some() && mutant!(NewcomerPasses) {
+            return Line::Newcomer;
+        }
+        let queue: &'a Queue = &self.ledger.queue;
+        // A seat that went to somebody stays with it, whoever comes meanwhile.
+        for (_, use_id) in self.kept_for.clone() {
+            if let Some(place) = queue.places.get(&use_id)
+                && place.waiter.product == self.product.name
+                && self.keep_or_serve(&place.waiter, is_here)
+            {
+                return Line::Waiter(use_id);
+            }
+        }
+        let order = queue.order.get(&self.product.name);
+        for priority in self.product.policy.priorities() {
+            for (_, use_id) in order.into_iter().flatten() {
+                let Some(place) = queue.places.get(use_id) else { continue };
+                match self.chance(place, priority) {
+                    Chance::Room => {
+                        if self.keep_or_serve(&place.waiter, is_here) {
+                            return Line::Waiter(place.waiter.use_id.clone());
+                        }
+                    }
+                    Chance::Full => return Line::Nobody,
+                    Chance::Passed => {}
+                }
+            }
+            if let Some(newcomer) = newcomer {
+                match self.chance_of(&newcomer.requester(), newcomer.seats, priority) {
+                    Chance::Room => return Line::Newcomer,
+                    Chance::Full => return Line::Nobody,
+                    Chance::Passed => {}
+                }
+            }
+        }
+        Line::Nobody
+    }
+
+    fn chance(&self, place: &Place, priority: i8) -> Chance {
+        let waiter = &place.waiter;
+        if place.priority.is_none() || self.done.contains(&waiter.use_id) {
+            return Chance::Passed;
+        }
+        if self.is_held(waiter) {
+            return Chance::Room;
+        }
+        self.chance_of(&waiter.requester(), waiter.seats, priority)
+    }
+
+    fn chance_of(&self, who: &Requester<'_>, seats: Seats, priority: i8) -> Chance {
+        let policy = &self.product.policy;
+        entitlement::chance(policy, &self.usage, who, seats, self.capacity, priority, |_| true)
+    }
+
+    /// Whether the waiter's seat is held already by a lease that one more use of it joins.
+    fn is_held(&self, waiter: &Waiter) -> bool {
+        let Some(key) = self.key(waiter) else { return false };
+        let held = self.ledger.by_seat.get(&key).and_then(|id| self.ledger.leases.get(id));
+        self.usage.live() <= self.capacity
+            && held.is_some_and(|entry| {
+                matches!(entry.charge, Charge::Assignment(_)) && entry.lease.seats() >= waiter.seats
+            })
+    }
+
+    fn key(&self, waiter: &Waiter) -> Option<SeatKey> {
+        let Waiter { product, user, host, address, .. } = waiter;
+        SeatKey::new(&self.product.share, product, user, host, *address)
+    }
+
+    /// True where the waiter is there and has its turn; else its seats are kept for the rest of this look.
+    fn keep_or_serve(&mut self, waiter: &'a Waiter, is_here: &dyn Fn(&UseId) -> bool) -> bool {
+        let place = (waiter.arrived, waiter.use_id.clone());
+        if self.is_held(waiter) {
+            self.done.insert(&waiter.use_id);
+            return is_here(&waiter.use_id);
+        }
+        let (who, policy) = (waiter.requester(), &self.product.policy);
+        let verdict = entitlement::judge(policy, &self.usage, &who, waiter.seats, self.capacity);
+        let Verdict::Charge(charge) = verdict else {
+            self.kept_for.remove(&place);
+            return false;
+        };
+        self.done.insert(&waiter.use_id);
+        if is_here(&waiter.use_id) {
+            return true;
+        }
+        self.kept_for.insert(place);
+        // Several windows of one holder need one seat.
+        let is_shared = self.key(waiter).is_some_and(|key| {
+            self.kept.iter().any(|(_, other)| {
+                self.key(other).as_ref() == Some(&key) && other.seats >= waiter.seats
+            })
+        });
+        if !is_shared {
+            self.usage.charge(charge, &waiter.user, waiter.address, waiter.seats);
+            self.kept.push((charge, waiter));
+        }
+        false
+    }
+}
+
+impl Waiter {
+    /// Who is charged for its seats.
+    pub(super) fn requester(&self) -> Requester<'_> {
+        Requester { user: &self.user, host: &self.host, address: self.address }
+    }
+
+    /// The checkout that it waits to have answered.
+    #[must_use]
+    pub fn request(&self) -> Checkout {
+        Checkout {
+            product: self.product.clone(),
+            user: self.user.clone(),
+            host: self.host.clone(),
+            address: self.address,
+            use_id: self.use_id.clone(),
+            seats: self.seats,
+            fresh: self.lease.clone(),
+        }
+    }
+}
