@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Charge, Checkout, End, EndReason, Entry, Lease, Ledger, Line, No, Record, SeatKey, Terms,
+    Charge, Checkout, End, EndReason, Entry, Lease, Ledger, Line, No, Record, Room, SeatKey, Terms,
     Token, Use,
 };
 use crate::bundle::Product;
@@ -40,14 +40,15 @@ impl Ledger {
         if product.policy.is_denied(&request.requester()) {
             return Err(No::Denied);
         }
-        self.refuse_passing(request, product, terms)?;
-        self.take_seats(request, terms)
+        let room = self.refuse_passing(request, product, terms)?;
+        self.take_seats(request, room, terms)
     }
 
-    /// Gives seats to whose turn it is, if there is room.
+    /// Gives seats to whose turn it is, by the assignment that has room beside what is kept for others.
     pub(super) fn take_seats(
         &mut self,
         request: &Checkout,
+        room: Room,
         terms: &Terms<'_>,
     ) -> Result<Granted, No> {
         let product = terms.config.products.get(&request.product).ok_or(No::UnknownProduct)?;
@@ -62,9 +63,9 @@ impl Ledger {
         match held {
             Some(entry) if matches!(entry.charge, Charge::Assignment(_)) => {
                 let entry = entry.clone();
-                self.join(entry, request, product, terms)
+                self.join(entry, request, room, product, terms)
             }
-            _ => self.grant(request, product, terms),
+            _ => self.grant(request, room, product, terms),
         }
     }
 
@@ -94,6 +95,7 @@ impl Ledger {
         &mut self,
         entry: Entry,
         request: &Checkout,
+        room: Room,
         product: &Product,
         terms: &Terms<'_>,
     ) -> Result<Granted, No> {
@@ -102,9 +104,9 @@ impl Ledger {
         if request.seats > lease.seats() {
             // The whole lease is charged where there is room for all of it; else everything stays as it was.
             self.discharge(&entry);
-            let room = self.judge(&lease.requester(), request.seats, product, terms);
+            let judged = self.judge(&lease.requester(), request.seats, product, terms);
             self.charge(&entry);
-            lease.assignment = room?;
+            lease.assignment = room.map_or(judged, Ok)?;
         }
         lease.uses.insert(request.use_id.clone(), request.as_use());
         lease.ttl = product.ttl;
@@ -118,10 +120,14 @@ impl Ledger {
     fn grant(
         &mut self,
         request: &Checkout,
+        room: Room,
         product: &Product,
         terms: &Terms<'_>,
     ) -> Result<Granted, No> {
-        let assignment = self.judge(&request.requester(), request.seats, product, terms)?;
+        let assignment = match room {
+            Some(assignment) => assignment,
+            None => self.judge(&request.requester(), request.seats, product, terms)?,
+        };
         let mut granted = self.position;
         granted.seq += 1;
         let lease = Lease {
@@ -173,20 +179,23 @@ impl Ledger {
         request: &Checkout,
         product: &Product,
         terms: &Terms<'_>,
-    ) -> Result<(), No> {
+    ) -> Result<Room, No> {
         let waiting = self.waiting(&request.product);
         let who = request.requester();
         if waiting == 0 || product.policy.priority(&who).is_none() {
-            return Ok(());
+            return Ok(None);
         }
         let Checkout { user, host, address, .. } = request;
         let key = SeatKey::new(&product.share, &request.product, user, host, *address);
         let held = key.and_then(|key| self.by_seat.get(&key)).and_then(|id| self.leases.get(id));
-        if held.is_some_and(|entry| entry.lease.seats() >= request.seats) {
-            return Ok(());
+        let joins = |entry: &Entry| {
+            matches!(entry.charge, Charge::Assignment(_)) && entry.lease.seats() >= request.seats
+        };
+        if held.is_some_and(joins) {
+            return Ok(None);
         }
         match self.next_in_line(&request.product, &|_| false, Some(request), terms) {
-            Line::Newcomer => Ok(()),
+            Line::Newcomer(room) => Ok(room),
             _ => {
                 // Where no seat is free that says more than who else wants one.
                 self.judge(&who, request.seats, product, terms)?;

@@ -21,7 +21,7 @@ use std::net::IpAddr;
 pub use checkout::Granted;
 pub use digest::{Digest, maybe};
 pub use lease::{Contents, End, EndReason, Lease, Position, Record, Use, Waiter};
-pub use queue::{Line, WAITERS_MAX};
+pub use queue::{Line, Room, WAITERS_MAX};
 pub use request::{Checkout, No, Token};
 
 use queue::Queue;

@@ -23,12 +23,15 @@ const KEPT: Span = Span::from_secs(60);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line {
     /// This waiter's: it is there, and an assignment has room for it.
-    Waiter(UseId),
+    Waiter(UseId, Room),
     /// The newcomer's: it passes nobody who could be served.
-    Newcomer,
+    Newcomer(Room),
     /// Nobody's who is there.
     Nobody,
 }
+
+/// The place in `assign` of an assignment that has room beside what is kept for others; none for a held seat.
+pub type Room = Option<u32>;
 
 /// Who waits.
 #[derive(Clone, Debug, Default)]
@@ -248,6 +251,12 @@ impl Ledger {
         self.queue.stir();
     }
 
+    /// Keeps no seat for anybody who is not there.
+    #[cfg(test)]
+    pub(super) fn forget_kept(&mut self) {
+        self.queue.kept_for.clear();
+    }
+
     /// Whether a use has a lease, or had one and has ended.
     #[must_use]
     pub fn knows_use(&self, use_id: &UseId) -> bool {
@@ -313,10 +322,15 @@ impl Ledger {
     ///
     /// # Errors
     /// There is no room after all, or nobody waits by this use.
-    pub fn serve_waiter(&mut self, use_id: &UseId, terms: &Terms<'_>) -> Result<Granted, No> {
+    pub fn serve_waiter(
+        &mut self,
+        use_id: &UseId,
+        room: Room,
+        terms: &Terms<'_>,
+    ) -> Result<Granted, No> {
         let waiter = &self.queue.places.get(use_id).ok_or(No::UnknownLease)?.waiter;
         let request = waiter.request();
-        self.take_seats(&request, terms)
+        self.take_seats(&request, room, terms)
     }
 
     /// Puts a waiter back whose lease was never acknowledged. The whole ledger is written after.
@@ -342,16 +356,16 @@ struct Scan<'a> {
 impl<'a> Scan<'a> {
     fn run(&mut self, is_here: &dyn Fn(&UseId) -> bool, newcomer: Option<&Checkout>) -> Line {
         if newcomer.is_some() && mutant!(NewcomerPasses) {
-            return Line::Newcomer;
+            return Line::Newcomer(None);
         }
         let queue: &'a Queue = &self.ledger.queue;
         // A seat that went to somebody stays with it, whoever comes meanwhile.
         for (_, use_id) in self.kept_for.clone() {
             if let Some(place) = queue.places.get(&use_id)
                 && place.waiter.product == self.product.name
-                && self.keep_or_serve(&place.waiter, is_here)
+                && let Some(room) = self.keep_or_serve(&place.waiter, is_here)
             {
-                return Line::Waiter(use_id);
+                return Line::Waiter(use_id, room);
             }
         }
         let order = queue.order.get(&self.product.name);
@@ -360,8 +374,8 @@ impl<'a> Scan<'a> {
                 let Some(place) = queue.places.get(use_id) else { continue };
                 match self.chance(place, priority) {
                     Chance::Room => {
-                        if self.keep_or_serve(&place.waiter, is_here) {
-                            return Line::Waiter(place.waiter.use_id.clone());
+                        if let Some(room) = self.keep_or_serve(&place.waiter, is_here) {
+                            return Line::Waiter(place.waiter.use_id.clone(), room);
                         }
                     }
                     Chance::Full => return Line::Nobody,
@@ -369,8 +383,9 @@ impl<'a> Scan<'a> {
                 }
             }
             if let Some(newcomer) = newcomer {
-                match self.chance_of(&newcomer.requester(), newcomer.seats, priority) {
-                    Chance::Room => return Line::Newcomer,
+                let who = newcomer.requester();
+                match self.chance_of(&who, newcomer.seats, priority) {
+                    Chance::Room => return Line::Newcomer(self.room(&who, newcomer.seats)),
                     Chance::Full => return Line::Nobody,
                     Chance::Passed => {}
                 }
@@ -410,22 +425,33 @@ impl<'a> Scan<'a> {
         SeatKey::new(&self.product.share, product, user, host, *address)
     }
 
-    /// True where the waiter is there and has its turn; else its seats are kept for the rest of this look.
-    fn keep_or_serve(&mut self, waiter: &'a Waiter, is_here: &dyn Fn(&UseId) -> bool) -> bool {
+    /// The first assignment with room beside what is kept.
+    fn room(&self, who: &Requester<'_>, seats: Seats) -> Room {
+        let policy = &self.product.policy;
+        match entitlement::judge(policy, &self.usage, who, seats, self.capacity) {
+            Verdict::Charge(index) => Some(u32::try_from(index).unwrap_or(u32::MAX)),
+            _ => None,
+        }
+    }
+
+    /// The room for a waiter that is there and has its turn; else its seats are kept for the rest of this look.
+    fn keep_or_serve(
+        &mut self,
+        waiter: &'a Waiter,
+        is_here: &dyn Fn(&UseId) -> bool,
+    ) -> Option<Room> {
         let place = (waiter.arrived, waiter.use_id.clone());
         if self.is_held(waiter) {
             self.done.insert(&waiter.use_id);
-            return is_here(&waiter.use_id);
+            return is_here(&waiter.use_id).then_some(None);
         }
-        let (who, policy) = (waiter.requester(), &self.product.policy);
-        let verdict = entitlement::judge(policy, &self.usage, &who, waiter.seats, self.capacity);
-        let Verdict::Charge(charge) = verdict else {
+        let Some(room) = self.room(&waiter.requester(), waiter.seats) else {
             self.kept_for.remove(&place);
-            return false;
+            return None;
         };
         self.done.insert(&waiter.use_id);
         if is_here(&waiter.use_id) {
-            return true;
+            return Some(Some(room));
         }
         self.kept_for.insert(place);
         // Several windows of one holder need one seat.
@@ -435,10 +461,11 @@ impl<'a> Scan<'a> {
             })
         });
         if !is_shared {
+            let charge = room as usize;
             self.usage.charge(charge, &waiter.user, waiter.address, waiter.seats);
             self.kept.push((charge, waiter));
         }
-        false
+        None
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+mod queue;
+
 use super::*;
 use crate::bundle::fixture;
 
@@ -19,7 +21,7 @@ users: [{name: user-0}, {name: user-1}, {name: user-2}]
 groups: [{name: inner, members: [user-0, user-1]}]
 seats:
   - product: designer
-    assign: [{group: inner, reserve: 2, max: 5, maxPerUser: 3}, {everyone: true, max: 6}]
+    assign: [{group: inner, reserve: 2, max: 5, maxPerUser: 3, priority: 5}, {everyone: true, max: 6}]
     deny: [{user: 'user-4'}]
 ";
 
@@ -40,12 +42,38 @@ seats:
 
 #[derive(Clone, Debug)]
 enum Step {
-    Checkout { user: u8, host: u8, use_id: u8, seats: u8 },
-    Release { nth: u8 },
-    Renew { nth: u8 },
-    Force { nth: u8 },
-    Wait { secs: u16 },
-    Reload { narrower: bool },
+    Checkout {
+        user: u8,
+        host: u8,
+        use_id: u8,
+        seats: u8,
+    },
+    Release {
+        nth: u8,
+    },
+    Renew {
+        nth: u8,
+    },
+    Force {
+        nth: u8,
+    },
+    Wait {
+        secs: u16,
+    },
+    Reload {
+        narrower: bool,
+    },
+    Queue {
+        user: u8,
+        host: u8,
+        use_id: u8,
+        seats: u8,
+    },
+    Leave {
+        nth: u8,
+    },
+    /// Everybody who waits asks: those whose turn it is are served.
+    Turns,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -57,6 +85,13 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<u8>().prop_map(|nth| Step::Force { nth }),
         1 => (0..400_u16).prop_map(|secs| Step::Wait { secs }),
         1 => any::<bool>().prop_map(|narrower| Step::Reload { narrower }),
+        // All windows of one holder want the same number: growing seats are judged as if they were new ones.
+        3 => (0..5_u8, 0..2_u8, 0..40_u8).prop_map(|(user, host, use_id)| {
+            let seats = 1 + (user + host) % 3;
+            Step::Queue { user, host, use_id, seats }
+        }),
+        1 => any::<u8>().prop_map(|nth| Step::Leave { nth }),
+        2 => Just(Step::Turns),
     ]
 }
 
@@ -101,6 +136,19 @@ impl Play {
         self.disk.apply(position, &record);
     }
 
+    fn request(&mut self, user: u8, host: u8, use_id: u8, seats: u8) -> Checkout {
+        self.made += 1;
+        Checkout {
+            product: ProductName::new("designer").expect("a name"),
+            user: UserName::new(&format!("user-{user}")).expect("a name"),
+            host: HostName::new(&format!("host-{host}")).expect("a name"),
+            address: "10.0.0.1".parse().expect("an address"),
+            use_id: UseId::new(&format!("use-{use_id}")).expect("a use"),
+            seats: Seats(u32::from(seats)),
+            fresh: LeaseId::new(&format!("lease-{}", self.made)).expect("an id"),
+        }
+    }
+
     fn token(&self, nth: u8) -> Option<Token> {
         let count = self.tokens.len().max(1);
         self.tokens.get(usize::from(nth) % count).cloned()
@@ -115,22 +163,18 @@ impl Play {
         }
         let terms = Terms { config: &config, me: &me, role: Role::Primary, now: self.now };
         match step {
+            Step::Queue { .. } | Step::Leave { .. } | Step::Turns => self.play_queue(&step, &terms),
             Step::Checkout { user, host, use_id, seats } => {
-                self.made += 1;
-                let request = Checkout {
-                    product: ProductName::new("designer").expect("a name"),
-                    user: UserName::new(&format!("user-{user}")).expect("a name"),
-                    host: HostName::new(&format!("host-{host}")).expect("a name"),
-                    address: "10.0.0.1".parse().expect("an address"),
-                    use_id: UseId::new(&format!("use-{use_id}")).expect("a use"),
-                    seats: Seats(u32::from(seats)),
-                    fresh: LeaseId::new(&format!("lease-{}", self.made)).expect("an id"),
-                };
+                let request = self.request(user, host, use_id, seats);
+                let could = self.keep_turns(&terms);
                 let before = self.ledger.live(&request.product);
                 let Ok(granted) = self.ledger.checkout(&request, &terms) else { return };
                 let (live, capacity) =
                     (self.ledger.live(&request.product), terms.capacity(&request.product));
                 assert!(live <= capacity || live <= before, "{live} of {capacity} are held");
+                let still = self.keep_turns(&terms);
+                let passed = |use_id: &UseId| *use_id != request.use_id && !still.contains(use_id);
+                assert!(!could.iter().any(passed), "a newcomer passed who could be served");
                 self.tokens.push(Token {
                     lease: granted.lease,
                     use_id: request.use_id,
@@ -199,6 +243,12 @@ impl Play {
         let mine = self.ledger.contents();
         assert_eq!(ids(&mine), ids(&self.follower.contents()));
         assert_eq!(ids(&mine), ids(&self.disk));
+        let waiters = |contents: &Contents| -> BTreeMap<UseId, Waiter> {
+            contents.waiters.iter().map(|w| (w.use_id.clone(), w.clone())).collect()
+        };
+        assert_eq!(waiters(&mine), waiters(&self.follower.contents()));
+        assert_eq!(waiters(&mine), waiters(&self.disk));
+        assert!(mine.waiters.iter().all(|waiter| !self.ledger.knows_use(&waiter.use_id)));
         assert_eq!(mine.position, self.disk.position);
         assert_eq!(mine.position, self.follower.position());
     }
@@ -235,6 +285,7 @@ proptest! {
         };
         prop_assert_eq!(ids(&after), ids(&before));
         prop_assert_eq!(after.ends.len(), before.ends.len());
+        prop_assert_eq!(after.waiters, before.waiters);
     }
 }
 

@@ -8,7 +8,7 @@ use super::command::{Queued, Refusal, Reply, Wait};
 use super::io::{Effect, Ticket};
 use super::phase::{Peering, Phase};
 use super::{Pair, terms};
-use crate::ledger::{Line, No, Waiter};
+use crate::ledger::{Line, No, Room, Waiter};
 use crate::measure::{Moment, Span};
 use crate::name::UseId;
 use crate::seen;
@@ -168,8 +168,8 @@ impl Pair {
                 let asking = &self.asking;
                 let is_here = |use_id: &UseId| is_open && asking.contains_key(use_id);
                 let line = self.ledger.next_in_line(&product, &is_here, None, &terms);
-                let Line::Waiter(use_id) = line else { break };
-                if !self.give_turn(&use_id, out) {
+                let Line::Waiter(use_id, room) = line else { break };
+                if !self.give_turn(&use_id, room, out) {
                     break;
                 }
             }
@@ -195,11 +195,11 @@ impl Pair {
         }
     }
 
-    fn give_turn(&mut self, use_id: &UseId, out: &mut Vec<Effect>) -> bool {
+    fn give_turn(&mut self, use_id: &UseId, room: Room, out: &mut Vec<Effect>) -> bool {
         let Some(config) = self.config.clone() else { return false };
         let Some(terms) = terms(&config, &self.me, self.now) else { return false };
         let waiter = self.ledger.waiter(use_id, None).cloned();
-        let Ok(granted) = self.ledger.serve_waiter(use_id, &terms) else { return false };
+        let Ok(granted) = self.ledger.serve_waiter(use_id, room, &terms) else { return false };
         let Some(asking) = self.asking.remove(use_id) else { return false };
         seen!(WaiterServed);
         self.give(asking.ticket, use_id, granted, waiter, out);
