@@ -358,7 +358,8 @@ impl Pair {
         self.ledger.extend_all(self.now.moment);
         self.recharge();
         let now = self.now.moment;
-        self.queue_opens = now + self.redundancy().failover_after;
+        let opens = now + self.redundancy().failover_after;
+        self.queue_opens = self.ledger.has_waiters().then_some(opens);
         self.phase = Phase::Active(Active {
             grace: None,
             peering: if alone { Peering::Alone } else { Peering::Lost },

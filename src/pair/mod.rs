@@ -67,7 +67,7 @@ pub struct Pair {
     /// The clients who wait for seats and ask now, by use.
     asking: BTreeMap<UseId, Asking>,
     /// Before when nobody who waits is served: holders of places return to a server that has just begun to serve.
-    queue_opens: Moment,
+    queue_opens: Option<Moment>,
     /// The last record of this epoch that the peer has made durable.
     durable_at_peer: u64,
     /// A bundle that is being made durable: no other is taken meanwhile.
@@ -139,7 +139,7 @@ impl Pair {
             next: VecDeque::new(),
             waiting: VecDeque::new(),
             asking: BTreeMap::new(),
-            queue_opens: now.moment,
+            queue_opens: None,
             durable_at_peer: 0,
             committing: None,
             last_beat: now.moment,

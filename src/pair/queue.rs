@@ -113,13 +113,15 @@ impl Pair {
             return None;
         }
         let held = self.asking.values().map(|asking| asking.until).min();
-        let opens = (self.queue_opens > self.now.moment).then_some(self.queue_opens);
-        [held, opens, self.ledger.next_drop()].into_iter().flatten().min()
+        [held, self.queue_opens, self.ledger.next_drop()].into_iter().flatten().min()
     }
 
     /// Answers the requests that were held long enough, and drops whom nobody asks for.
     pub(super) fn tend_queue(&mut self, out: &mut Vec<Effect>) {
         let now = self.now.moment;
+        if self.queue_opens.is_some_and(|opens| opens <= now) {
+            self.queue_opens = None;
+        }
         let due = |asking: &Asking| asking.until <= now;
         let due: Vec<UseId> = self
             .asking
@@ -158,7 +160,7 @@ impl Pair {
         if !self.ledger.take_stirred() {
             return;
         }
-        let is_open = self.queue_opens <= self.now.moment;
+        let is_open = self.queue_opens.is_none_or(|opens| opens <= self.now.moment);
         let (Some(config), me) = (self.config.clone(), self.me.clone()) else { return };
         let Some(terms) = terms(&config, &me, self.now) else { return };
         self.refuse_unentitled(out);

@@ -3,6 +3,7 @@
 mod frames;
 mod half_dead;
 mod handover;
+mod queue;
 mod v1;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -21,13 +22,22 @@ const TTL: u64 = 20_000;
 const A: usize = 0;
 const B: usize = 1;
 
-/// A compiled bundle of a pair with that many seats of `designer`.
+/// A compiled bundle of a pair with that many seats of `designer` for everyone.
 fn config(seats: u32) -> Config {
     config_with(seats, |_| {})
 }
 
 /// The same, with license files that are changed before they are signed.
 fn config_with(seats: u32, change: impl Fn(&mut License)) -> Config {
+    compile(seats, &serde_json::json!([{"everyone": true}]), change)
+}
+
+/// The same, with those assignments.
+fn config_of(seats: u32, assign: &serde_json::Value) -> Config {
+    compile(seats, assign, |_| {})
+}
+
+fn compile(seats: u32, assign: &serde_json::Value, change: impl Fn(&mut License)) -> Config {
     let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
     let vendor = PublicKey(key.verifying_key().to_bytes());
     let manifest: Manifest = serde_json::from_value(serde_json::json!({
@@ -37,7 +47,7 @@ fn config_with(seats: u32, change: impl Fn(&mut License)) -> Config {
             {"name": "lic-b", "role": "secondary", "address": "127.0.0.1", "port": 4821},
         ],
         "trust": {"vendors": [vendor]}, "leases": {"ttl": "20s"},
-        "seats": [{"product": "designer", "assign": [{"everyone": true}]}],
+        "seats": [{"product": "designer", "assign": assign}],
     }))
     .expect("a valid manifest");
     let file = |role: Role| {
