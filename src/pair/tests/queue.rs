@@ -75,7 +75,7 @@ fn a_freed_seat_goes_to_who_waits_and_the_place_was_durable_on_both() {
 fn a_place_is_told_once_it_is_durable_on_both_and_the_request_was_held() {
     let mut script = Script::paired(1);
     script.checkout(A, "ana", "u1").expect("a seat");
-    script.disk_ms = 50;
+    script.disk_ms = [50; 2];
     let bo = script.ask_waiting(A, "bo", "u2", 0);
     script.run(40);
     assert_eq!(script.replies.get(&bo), None);
