@@ -5,7 +5,7 @@
 //! people read, wall time and what follows from other fields are left out.
 
 use super::{
-    Charge, Contents, End, EndReason, Entry, Lease, Ledger, Position, Record, SeatKey, Use,
+    Charge, Contents, End, EndReason, Entry, Lease, Ledger, Position, Record, SeatKey, Use, Waiter,
 };
 use crate::measure::{Epoch, Moment};
 use crate::name::{LeaseId, UseId};
@@ -61,6 +61,7 @@ impl Ledger {
             ends,
             forgetting: _,
             nonces,
+            queue,
         } = self;
         position.digest(digest);
         digest.epoch(*knew);
@@ -88,13 +89,14 @@ impl Ledger {
         for nonce in nonces.keys() {
             digest.text(nonce);
         }
+        queue.digest(digest, times);
     }
 }
 
 impl Contents {
     /// What matters of it: the order in which things stand in it does not.
     pub fn digest(&self, digest: &mut dyn Digest) {
-        let Self { position, knew, leases, ends, nonces } = self;
+        let Self { position, knew, leases, ends, nonces, waiters } = self;
         position.digest(digest);
         digest.epoch(*knew);
         digest.word(leases.len() as u64);
@@ -114,6 +116,12 @@ impl Contents {
         nonces.sort_unstable();
         for nonce in nonces {
             digest.text(nonce);
+        }
+        digest.word(waiters.len() as u64);
+        let mut waiters: Vec<&Waiter> = waiters.iter().collect();
+        waiters.sort_unstable_by(|a, b| a.use_id.cmp(&b.use_id));
+        for waiter in waiters {
+            waiter.digest(digest);
         }
     }
 }
@@ -144,6 +152,14 @@ impl Record {
             Self::Nonce { nonce, expires: _ } => {
                 digest.word(2);
                 digest.text(nonce);
+            }
+            Self::Waits { waiter } => {
+                digest.word(3);
+                waiter.digest(digest);
+            }
+            Self::Left { use_id } => {
+                digest.word(4);
+                digest.use_id(use_id);
             }
         }
     }
@@ -186,6 +202,29 @@ impl Lease {
         digest.epoch(*heard);
         digest.word(ttl.ms());
         digest.word(u64::from(forced.is_some()));
+    }
+}
+
+impl Waiter {
+    /// What matters of it.
+    pub fn digest(&self, digest: &mut dyn Digest) {
+        let Self {
+            // Only shown: the place is found by the use.
+            ticket: _,
+            use_id,
+            lease,
+            product: _,
+            user: _,
+            host: _,
+            address: _,
+            seats,
+            arrived,
+            since: _,
+        } = self;
+        digest.use_id(use_id);
+        digest.lease(lease);
+        digest.word(u64::from(seats.0));
+        arrived.digest(digest);
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::checkout::Granted;
-use super::{Charge, Checkout, Ledger, No, Position, Record, SeatKey, Terms, Waiter};
+use super::{Charge, Checkout, Digest, Ledger, No, Position, Record, SeatKey, Terms, Waiter};
 use crate::bundle::{Config, Product};
 use crate::entitlement::{self, Chance, Requester, Use as Usage, Verdict};
 use crate::measure::{Moment, Seats, Span};
@@ -127,6 +127,24 @@ impl Queue {
         for use_id in all {
             self.hear(&use_id, now);
         }
+    }
+
+    /// What matters of it: `times` says whether anybody is dropped here.
+    pub(super) fn digest(&self, digest: &mut dyn Digest, times: bool) {
+        let Self { places, by_ticket: _, order: _, dropping: _, kept_for, is_stirred } = self;
+        digest.word(places.len() as u64);
+        for Place { waiter, priority, asked } in places.values() {
+            waiter.digest(digest);
+            digest.word(priority.map_or(u64::MAX, |priority| u64::from(priority.unsigned_abs())));
+            if times {
+                digest.moment(*asked);
+            }
+        }
+        digest.word(kept_for.len() as u64);
+        for (_, use_id) in kept_for {
+            digest.use_id(use_id);
+        }
+        digest.word(u64::from(*is_stirred));
     }
 
     /// The bundle changed: priorities and who may wait.

@@ -4,7 +4,8 @@
 //! writes count from the last durable one; connections before the present one are all the same.
 
 use super::io::{Committed, Durable, Facts, Write, WriteId};
-use super::phase::{Active, Committing, Link, Next, Peering, Phase, Standby, Waiting};
+use super::phase::{Active, Begun, Committing, Link, Next, Peering, Phase, Standby, Waiting};
+use super::queue::Asking;
 use super::{Frame, Heartbeat, Hello, Lead, Pair, Reply, State};
 use crate::ledger::{Contents, Digest, Position, maybe};
 use crate::measure::{Moment, Now};
@@ -36,6 +37,8 @@ impl Pair {
             last_beat,
             wall_written: _,
             renewed,
+            asking,
+            queue_opens,
             now: Now { moment: _, wall: _ },
         } = self;
         facts.digest(digest);
@@ -63,7 +66,10 @@ impl Pair {
             digest.word(ordered(*write));
             digest.word(*seq);
             digest.moment(*give_up);
-            maybe(digest, begun.as_ref(), |digest, lease| digest.lease(lease));
+            maybe(digest, begun.as_ref(), |digest, Begun { lease, waiter }| {
+                digest.lease(lease);
+                maybe(digest, waiter.as_ref(), |digest, waiter| waiter.digest(digest));
+            });
         }
         digest.word(*durable_at_peer);
         maybe(digest, committing.as_ref(), |digest, committing| {
@@ -82,6 +88,13 @@ impl Pair {
         for lease in renewed {
             digest.lease(lease);
         }
+        digest.word(asking.len() as u64);
+        for (use_id, Asking { ticket, until }) in asking {
+            digest.use_id(use_id);
+            digest.ticket(ticket.0);
+            digest.moment(*until);
+        }
+        maybe(digest, queue_opens.as_ref(), |digest, at| digest.moment(*at));
     }
 }
 
@@ -198,6 +211,10 @@ impl Reply {
                 digest.word(u64::from(held.is_new));
                 digest.epoch(held.epoch);
                 digest.word(held.ttl.ms());
+            }
+            Self::Queued(queued) => {
+                digest.word(5);
+                digest.word(u64::from(queued.position));
             }
             Self::Released => digest.word(1),
             Self::Committed { generation, bundle } => {

@@ -19,8 +19,8 @@ const HELD_MAX: Span = Span::from_secs(30);
 /// A request of somebody who waits, held until its turn comes or its time is over.
 #[derive(Clone, Debug)]
 pub(super) struct Asking {
-    ticket: Ticket,
-    until: Moment,
+    pub(super) ticket: Ticket,
+    pub(super) until: Moment,
 }
 
 impl Pair {

@@ -663,6 +663,7 @@ impl Stage<'_> {
         let role = process.view.role;
         let said = match reply {
             Reply::Lease(held) => self.given(at, now, role, *held),
+            Reply::Queued(queued) => Said::Queued(queued),
             Reply::Released => Said::Released,
             Reply::Committed { .. } => Said::Committed,
             Reply::Done => Said::Released,

@@ -5,7 +5,7 @@ use tandem::api::Problem;
 use tandem::failover::{self, Timing};
 use tandem::measure::{Generation, Timestamp};
 use tandem::name::{BundleHash, UseId};
-use tandem::pair::{Held, Token};
+use tandem::pair::{Held, Queued, Token};
 use tandem::statement::SignedStatement;
 
 use super::Node;
@@ -59,6 +59,7 @@ pub(super) struct Answer {
 #[derive(Clone, Debug)]
 pub(super) enum Said {
     Lease(Box<Given>),
+    Queued(Box<Queued>),
     Released,
     Staged,
     Committed,
@@ -106,6 +107,7 @@ impl Said {
     pub(super) fn word(&self) -> u64 {
         match self {
             Self::Lease(given) => 0x100 | given.held.epoch.0 << 16,
+            Self::Queued(queued) => 9 | u64::from(queued.position) << 16,
             Self::Released => 2,
             Self::Staged => 3,
             Self::Committed => 4,
@@ -120,6 +122,7 @@ impl Said {
     pub(super) fn status(&self) -> u16 {
         match self {
             Self::Lease(given) if given.held.is_new => 201,
+            Self::Queued(_) => 202,
             Self::Released => 204,
             Self::Problem(problem) => problem.status,
             _ => 200,
@@ -130,6 +133,7 @@ impl Said {
     pub(super) fn meaning(&self, other: usize) -> failover::Answer {
         match self {
             Self::Lease(given) => failover::Answer::Lease { ttl: given.held.ttl },
+            Self::Queued(_) => failover::Answer::Refused,
             Self::Problem(problem) => {
                 let named = (problem.code == tandem::api::ProblemCode::Standby).then_some(other);
                 failover::Answer::of_problem(problem.status, problem.code, named)
