@@ -64,6 +64,10 @@ mutants! {
     SpeaksBeforeWriting = "speaks-before-writing",
     /// A primary none of whose licenses is valid keeps its secondary silent.
     ServesUnlicensed = "serves-unlicensed",
+    /// A secondary serves without its primary for longer than its licenses allow.
+    StandsAloneForever = "stands-alone-forever",
+    /// What two servers gave too much drains although the manifest says `onOverGrant: revoke`.
+    DrainsInsteadOfRevoking = "drains-instead-of-revoking",
 }
 
 impl Mutant {

@@ -55,6 +55,10 @@ marks! {
     DiskHung = "disk-hung",
     /// A primary found that none of its licenses is valid, and stepped aside.
     Unlicensed = "unlicensed",
+    /// A secondary served without its primary for as long as a license allows.
+    StoodAloneTooLong = "stood-alone-too-long",
+    /// A lease over the capacity was revoked after a split.
+    SurplusRevoked = "surplus-revoked",
     /// A primary that had stepped aside got a valid license.
     LicensedAgain = "licensed-again",
     /// A primary found its peer within its time.

@@ -117,6 +117,11 @@ pub struct ProductStatus {
     pub waiting: u32,
     /// The seats held beyond the capacity, which drain.
     pub over_grant: Seats,
+    /// How long a secondary that serves may go on without hearing its primary, by the vendor's say: after that its
+    /// capacity is 0 and what is held drains. Absent where that is not limited.
+    #[serde(with = "ms::option", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u64>")]
+    pub standalone_ends_in_ms: Option<Span>,
 }
 
 /// Every product of the bundle (`GET /v1/products`).

@@ -1,10 +1,30 @@
 //! What a change of the bundle means for the leases that are held: each is charged anew, none is taken, and what is
 //! over its limit drains (product.md, "Seats", on a reload).
 
-use super::{Charge, Entry, Ledger, Terms};
+use std::collections::BTreeMap;
+
+use super::{Charge, Contents, Entry, Ledger, Terms};
 use crate::entitlement;
 use crate::measure::Seats;
 use crate::name::{LeaseId, ProductName};
+
+/// What each of two servers that served apart had given before their ledgers were merged: what is beyond it, and beyond
+/// the capacity, is there because both gave (pair.md, rule 7).
+#[derive(Clone, Debug)]
+pub struct Given(BTreeMap<ProductName, Seats>);
+
+impl Given {
+    /// The more of the two, of each product.
+    #[must_use]
+    pub fn of(mine: &Ledger, theirs: &Contents, terms: &Terms<'_>) -> Self {
+        let seats = |product: &ProductName| {
+            let theirs = theirs.leases.iter().filter(|lease| lease.product == *product);
+            let theirs: Seats = theirs.map(super::Lease::seats).sum();
+            (product.clone(), mine.live(product).max(theirs))
+        };
+        Self(terms.config.products.keys().map(seats).collect())
+    }
+}
 
 impl Ledger {
     /// Charges every lease anew, in the order of its grant: the first matching assignment with room, else the first
@@ -63,6 +83,39 @@ impl Ledger {
             }
             None => Charge::Revoked("no assignment matches its holder any more".to_owned()),
         }
+    }
+
+    /// Revokes the newest leases of what is over the capacity because both servers gave: they are refused at their next
+    /// renewal, and count until their time has run out. What a lowered capacity left over drains all the same.
+    pub fn revoke_surplus(&mut self, given: &Given, terms: &Terms<'_>) -> Vec<LeaseId> {
+        const REASON: &str =
+            "more seats were given than there are while the two servers could not hear each other";
+        let mut revoked = Vec::new();
+        for (product, given) in &given.0 {
+            let allowed = terms.capacity(product).max(*given);
+            let mut surplus = self.live(product).less(allowed);
+            let mut newest: Vec<_> = self
+                .leases
+                .values()
+                .filter(|entry| entry.lease.product == *product)
+                .filter(|entry| matches!(entry.charge, Charge::Assignment(_)))
+                .map(|entry| (entry.lease.granted_at, entry.lease.granted, entry.lease.id.clone()))
+                .collect();
+            newest.sort();
+            while let Some((_, _, id)) = newest.pop() {
+                let Some(seats) = self.leases.get(&id).map(|entry| entry.lease.seats()) else {
+                    continue;
+                };
+                if surplus == Seats(0) {
+                    break;
+                }
+                surplus = surplus.less(seats);
+                if self.force(&id, REASON, terms).is_ok() {
+                    revoked.push(id);
+                }
+            }
+        }
+        revoked
     }
 
     /// How many seats of a product are held above this server's capacity.

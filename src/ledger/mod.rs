@@ -20,6 +20,7 @@ use std::net::IpAddr;
 
 pub use checkout::Granted;
 pub use digest::{Digest, maybe};
+pub use drain::Given;
 pub use lease::{Contents, End, EndReason, Lease, Position, Record, Use, Waiter};
 pub use queue::{Line, Room, WAITERS_MAX};
 pub use request::{Checkout, No, Token};
@@ -31,6 +32,7 @@ use crate::entitlement::{Requester, Use as Usage};
 use crate::license::SharePart;
 use crate::manifest::types::Role;
 use crate::measure::{Epoch, Moment, Now, Seats, Span, Timestamp};
+use crate::mutant;
 use crate::name::{HostName, LeaseId, ProductName, ServerName, UseId, UserName};
 
 /// Under what the ledger decides: the bundle that runs, who this server is, and the time.
@@ -42,14 +44,20 @@ pub struct Terms<'a> {
     pub me: &'a ServerName,
     /// This server's role: only licenses encoded for it count.
     pub role: Role,
+    /// How long this server, a secondary, has not heard its primary. Nothing for a primary.
+    pub unheard: Span,
     /// The time.
     pub now: Now,
 }
 
 impl Terms<'_> {
-    /// The seats of a product that this server's valid licenses offer now.
+    /// The seats of a product that this server's valid licenses offer now: none once a secondary has been without its
+    /// primary for as long as their vendor allows. What is held then drains.
     #[must_use]
     pub fn capacity(&self, product: &ProductName) -> Seats {
+        if self.standalone_left(product) == Some(Span::ZERO) {
+            return Seats(0);
+        }
         self.config.capacity(product, self.role, self.now.wall)
     }
 }
@@ -107,6 +115,17 @@ pub struct LeaseView<'a> {
     pub remaining: Span,
     /// Why it will not be renewed, where it will not.
     pub revoked: Option<&'a str>,
+}
+
+impl Terms<'_> {
+    /// For how long this server, a secondary, may still serve a product without hearing its primary; `None` where that
+    /// is not limited.
+    #[must_use]
+    pub fn standalone_left(&self, product: &ProductName) -> Option<Span> {
+        let limit = self.config.products.get(product)?.standalone?;
+        let counts = self.role == Role::Secondary && !mutant!(StandsAloneForever);
+        counts.then(|| limit.less(self.unheard))
+    }
 }
 
 impl Ledger {

@@ -131,7 +131,8 @@ impl Play {
 
     fn record(&mut self, position: Position, record: Record) {
         let config = &self.configs[usize::from(self.narrower)];
-        let terms = Terms { config, me: &self.me, role: Role::Primary, now: self.now };
+        let terms =
+            Terms { config, me: &self.me, role: Role::Primary, unheard: Span::ZERO, now: self.now };
         self.follower.apply(position, record.clone(), &terms);
         self.disk.apply(position, &record);
     }
@@ -161,7 +162,13 @@ impl Play {
             let span = Span::from_secs(u64::from(secs));
             self.now = Now { moment: self.now.moment + span, wall: self.now.wall + span };
         }
-        let terms = Terms { config: &config, me: &me, role: Role::Primary, now: self.now };
+        let terms = Terms {
+            config: &config,
+            me: &me,
+            role: Role::Primary,
+            unheard: Span::ZERO,
+            now: self.now,
+        };
         match step {
             Step::Queue { .. } | Step::Leave { .. } | Step::Turns => self.play_queue(&step, &terms),
             Step::Checkout { user, host, use_id, seats } => {
@@ -275,7 +282,7 @@ proptest! {
             play.play(step);
         }
         let config = &play.configs[usize::from(play.narrower)];
-        let terms = Terms { config, me: &play.me, role: Role::Primary, now: play.now };
+        let terms = Terms { config, me: &play.me, role: Role::Primary, unheard: Span::ZERO, now: play.now };
         let before = play.ledger.contents();
         let mut merged = play.ledger.clone();
         merged.merge(before.clone(), &terms);

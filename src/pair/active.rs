@@ -83,7 +83,7 @@ impl Pair {
             return reply(ticket, Reply::Refused(refusal), out);
         }
         let Some(config) = self.config.clone() else { return };
-        let Some(terms) = terms(&config, &self.me, self.now) else { return };
+        let Some(terms) = terms(&config, &self.me, &self.facts, self.now) else { return };
         match self.ledger.checkout(request, &terms) {
             Ok(granted) => self.give(ticket, &request.use_id, granted, None, out),
             Err(no) => {
@@ -115,7 +115,7 @@ impl Pair {
 
     fn renew(&mut self, ticket: Ticket, token: &Token, out: &mut Vec<Effect>) {
         let Some(config) = self.config.clone() else { return };
-        let Some(terms) = terms(&config, &self.me, self.now) else { return };
+        let Some(terms) = terms(&config, &self.me, &self.facts, self.now) else { return };
         match self.ledger.renew(token, &terms) {
             Ok(id) => {
                 self.renewed.insert(id.clone());
@@ -139,7 +139,7 @@ impl Pair {
             return reply(ticket, Reply::Refused(Refusal::Grace { retry_after }), out);
         }
         let Some(config) = self.config.clone() else { return };
-        let Some(terms) = terms(&config, &self.me, self.now) else { return };
+        let Some(terms) = terms(&config, &self.me, &self.facts, self.now) else { return };
         match self.ledger.adopt(token, &terms) {
             Ok(granted) => {
                 seen!(Adopted);
@@ -159,7 +159,7 @@ impl Pair {
 
     fn release(&mut self, ticket: Ticket, token: &Token, out: &mut Vec<Effect>) {
         let Some(config) = self.config.clone() else { return };
-        let Some(terms) = terms(&config, &self.me, self.now) else { return };
+        let Some(terms) = terms(&config, &self.me, &self.facts, self.now) else { return };
         if let Some(record) = self.ledger.release(token, &terms) {
             if matches!(record, Record::Ended { .. }) {
                 let mut details = Map::new();
@@ -180,7 +180,7 @@ impl Pair {
         out: &mut Vec<Effect>,
     ) {
         let Some(config) = self.config.clone() else { return };
-        let Some(terms) = terms(&config, &self.me, self.now) else { return };
+        let Some(terms) = terms(&config, &self.me, &self.facts, self.now) else { return };
         if self.ledger.nonce_taken(&nonce.nonce) {
             return reply(ticket, Reply::Refused(Refusal::NonceTaken), out);
         }
@@ -213,7 +213,7 @@ impl Pair {
             return reply(ticket, refuse(reason), out);
         }
         let Some(config) = self.config.clone() else { return };
-        let Some(terms) = terms(&config, &self.me, self.now) else { return };
+        let Some(terms) = terms(&config, &self.me, &self.facts, self.now) else { return };
         let taken = self.ledger.take_nonce(nonce.nonce, nonce.expires, &terms);
         self.record(taken, out);
         let undecided = match &mut self.phase {
@@ -319,7 +319,7 @@ impl Pair {
             return;
         }
         let Some(config) = self.config.clone() else { return };
-        let Some(terms) = terms(&config, &self.me, self.now) else { return };
+        let Some(terms) = terms(&config, &self.me, &self.facts, self.now) else { return };
         let first = self.ledger.position().seq + 1;
         let records = self.ledger.expire(&terms);
         let epoch = self.ledger.position().epoch;
@@ -404,7 +404,7 @@ impl Pair {
     /// Charges every lease anew by the bundle that runs.
     pub(super) fn recharge(&mut self) {
         if let Some(config) = self.config.clone()
-            && let Some(terms) = terms(&config, &self.me, self.now)
+            && let Some(terms) = terms(&config, &self.me, &self.facts, self.now)
         {
             self.ledger.recharge(&terms);
         }
@@ -459,7 +459,7 @@ impl Pair {
         }
     }
 
-    fn tell_lease(&self, kind: &'static str, id: &LeaseId, out: &mut Vec<Effect>) {
+    pub(super) fn tell_lease(&self, kind: &'static str, id: &LeaseId, out: &mut Vec<Effect>) {
         let Some(view) = self.ledger.lease(id, self.now.moment) else { return };
         let mut details = Map::new();
         details.insert("lease".into(), id.as_str().into());

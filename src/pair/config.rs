@@ -13,6 +13,7 @@ use super::frame::Frame;
 use super::io::{Committed, Effect, Ticket, Write};
 use super::phase::{Committing, Next, Phase};
 use crate::bundle::{Bundle, Config};
+use crate::manifest::types::Role;
 use crate::measure::Generation;
 use crate::statement::{self, Keyring, SignedStatement};
 
@@ -105,6 +106,7 @@ impl Pair {
             at: self.now.wall,
             ttl_longest,
         });
+        let role_before = self.role();
         let peer_before = self.peer().map(|peer| peer.name.clone());
         self.config = Some(commit.config);
         let peer = self.peer().map(|peer| peer.name.clone());
@@ -112,6 +114,9 @@ impl Pair {
             // The key that was learned is another server's.
             self.facts.peer_key = None;
             self.persist(vec![Write::Facts(self.facts.clone())], out);
+        }
+        if self.role() == Some(Role::Secondary) && role_before != self.role() {
+            self.facts.heard = Some(self.now.wall);
         }
         self.recharge();
         if matches!(self.phase, Phase::Unconfigured) && self.role().is_some() {

@@ -39,6 +39,8 @@ impl Pair {
             renewed,
             asking,
             queue_opens,
+            // Only told.
+            lapsed: _,
             now: Now { moment: _, wall: _ },
         } = self;
         facts.digest(digest);
@@ -244,7 +246,8 @@ impl State {
 
 impl Facts {
     fn digest(&self, digest: &mut dyn Digest) {
-        let Self { epoch, paired, served, met, wall: _, peer_key, lead } = self;
+        // Wall time, `heard` included, is the same for all that is searched.
+        let Self { epoch, paired, served, met, wall: _, heard: _, peer_key, lead } = self;
         digest.epoch(*epoch);
         maybe(digest, lead.as_ref(), |digest, lead| lead.digest(digest));
         digest.word(u64::from(*paired) | u64::from(*served) << 1 | u64::from(*met) << 2);

@@ -8,9 +8,9 @@ use serde_json::Map;
 use super::command::{Refusal, Reply};
 use super::io::{Effect, Write};
 use super::phase::{Next, Phase};
-use super::{Pair, State};
+use super::{Pair, State, terms};
 use crate::manifest::types::Role;
-use crate::measure::Moment;
+use crate::measure::{Moment, Span};
 use crate::{mutant, seen};
 
 impl Pair {
@@ -102,6 +102,23 @@ impl Pair {
                 self.tell_state(out);
             }
             _ => {}
+        }
+    }
+
+    /// Tells once of each product that a secondary has served for as long as its vendor lets it without its primary.
+    pub(super) fn judge_standalone(&mut self, out: &mut Vec<Effect>) {
+        let (Phase::Active(_), Some(config)) = (&self.phase, self.config.clone()) else {
+            return self.lapsed.clear();
+        };
+        let Some(terms) = terms(&config, &self.me, &self.facts, self.now) else { return };
+        for product in config.products.keys() {
+            let lapsed = terms.standalone_left(product) == Some(Span::ZERO);
+            if lapsed && self.lapsed.insert(product.clone()) {
+                seen!(StoodAloneTooLong);
+                let mut details = Map::new();
+                details.insert("product".into(), product.as_str().into());
+                self.event("standalone-over", details, out);
+            }
         }
     }
 

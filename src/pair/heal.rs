@@ -9,9 +9,10 @@ use super::io::{Effect, Write};
 use super::phase::{Begun, Link, Next, Peering, Phase};
 use super::standby::parts;
 use super::{Pair, terms};
-use crate::ledger::{Contents, Position};
-use crate::manifest::types::Role;
+use crate::ledger::{Contents, Given, Position};
+use crate::manifest::types::{OnOverGrant, Role};
 use crate::measure::Span;
+use crate::{mutant, seen};
 
 /// How far apart the wall clocks of two servers may be before they say so.
 const CLOCKS_APART: Span = Span::from_secs(60);
@@ -70,6 +71,7 @@ impl Pair {
         let Some(link) = &mut self.link else { return };
         link.received += 1;
         link.heard = now;
+        self.facts.heard = Some(self.now.wall);
         match &frame {
             Frame::Hello(hello) => link.state = hello.state,
             Frame::Heartbeat(beat) => link.state = beat.state,
@@ -82,7 +84,7 @@ impl Pair {
             }
             return;
         }
-        if self.peer_is_active() && !crate::mutant!(SecondaryIgnoresHeartbeats) {
+        if self.peer_is_active() && !mutant!(SecondaryIgnoresHeartbeats) {
             self.hear_active();
             self.tell_handed_over(out);
         }
@@ -197,10 +199,10 @@ impl Pair {
         let must_hand_over = hello.served || link.state == State::Active || ahead;
         // A peer that was never in step, where this server was, has lost its disk: what it granted is unknown.
         let forgot = self.facts.met && !hello.met;
-        if must_hand_over && !link.asked && !crate::mutant!(CatchUpOverwrites) {
+        if must_hand_over && !link.asked && !mutant!(CatchUpOverwrites) {
             self.ask(out);
         } else if matches!(self.phase, Phase::Recovering { .. }) {
-            if !must_hand_over || crate::mutant!(CatchUpOverwrites) {
+            if !must_hand_over || mutant!(CatchUpOverwrites) {
                 self.come_back(forgot, out);
             }
         } else {
@@ -236,7 +238,7 @@ impl Pair {
 
     /// A server that leads and whose peer has nothing that it lacks serves again.
     fn come_back(&mut self, grace: bool, out: &mut Vec<Effect>) {
-        crate::seen!(FoundPeer);
+        seen!(FoundPeer);
         let epoch = self.next_epoch();
         self.facts.epoch = epoch;
         self.facts.served = true;
@@ -261,7 +263,7 @@ impl Pair {
         let begun = self.refuse_waiting(&Refusal::Recovering, out);
         self.learn_epoch(theirs.position.epoch);
         let Some(config) = self.config.clone() else { return };
-        let Some(terms) = terms(&config, &self.me, self.now) else { return };
+        let Some(terms) = terms(&config, &self.me, &self.facts, self.now) else { return };
         for Begun { lease, waiter } in begun {
             // The records are part of the whole ledger that is written below.
             match waiter {
@@ -272,7 +274,8 @@ impl Pair {
                 }
             }
         }
-        crate::seen!(Merged);
+        seen!(Merged);
+        let given = Given::of(&self.ledger, &theirs, &terms);
         self.ledger.merge(theirs, &terms);
         let epoch = self.next_epoch();
         self.facts.epoch = epoch;
@@ -280,6 +283,14 @@ impl Pair {
         self.facts.paired = false;
         self.ledger.begin(epoch);
         self.tell_over_grants(out);
+        if config.redundancy.on_over_grant == OnOverGrant::Revoke
+            && !mutant!(DrainsInsteadOfRevoking)
+        {
+            for lease in self.ledger.revoke_surplus(&given, &terms) {
+                seen!(SurplusRevoked);
+                self.tell_lease("revoked", &lease, out);
+            }
+        }
         if let Phase::Active(active) = &mut self.phase {
             active.peering = Peering::Merging;
         } else {
@@ -292,7 +303,7 @@ impl Pair {
 
     fn tell_over_grants(&self, out: &mut Vec<Effect>) {
         let Some(config) = self.config.clone() else { return };
-        let Some(terms) = terms(&config, &self.me, self.now) else { return };
+        let Some(terms) = terms(&config, &self.me, &self.facts, self.now) else { return };
         for product in config.products.keys() {
             let over = self.ledger.over_grant(product, &terms);
             if over.0 > 0 {

@@ -95,6 +95,10 @@ pub struct Facts {
     pub met: bool,
     /// The latest wall time seen: license dates hold against a clock set back.
     pub wall: Timestamp,
+    /// When this server last heard its primary, where it is the secondary, by wall time: a license may say how long it
+    /// serves without (rule 3). Durable when it begins to serve, and once a minute before.
+    #[serde(default)]
+    pub heard: Option<Timestamp>,
     /// The identity key that the peer proved, where the manifest pins none.
     pub peer_key: Option<PublicKey>,
     /// Who leads, where that was ever said: without a word the primary does.

@@ -139,7 +139,7 @@ impl Pair {
         }
         let (Some(config), Some(peer)) = (self.config.clone(), self.peer()) else { return };
         let peer = peer.name.clone();
-        let Some(terms) = terms(&config, &self.me, self.now) else { return };
+        let Some(terms) = terms(&config, &self.me, &self.facts, self.now) else { return };
         seen!(HandedOver);
         let taken = self.ledger.take_nonce(nonce.nonce, nonce.expires, &terms);
         self.record(taken, out);

@@ -40,7 +40,7 @@ pub use crate::ledger::{Checkout, Token};
 use crate::ledger::{Ledger, Terms};
 use crate::manifest::types::{Redundancy, Role, Server};
 use crate::measure::{Epoch, Generation, Moment, Now, Span, Timestamp};
-use crate::name::{LeaseId, PublicKey, ServerName, UseId};
+use crate::name::{LeaseId, ProductName, PublicKey, ServerName, UseId};
 use crate::statement::{Keyring, SignedStatement};
 
 /// One server of a pair.
@@ -81,6 +81,8 @@ pub struct Pair {
     last_beat: Moment,
     wall_written: Timestamp,
     renewed: BTreeSet<LeaseId>,
+    /// The products that this secondary has served without its primary for as long as their vendor allows.
+    lapsed: BTreeSet<ProductName>,
     now: Now,
 }
 
@@ -110,6 +112,8 @@ impl Pair {
         let mut facts = durable.facts;
         facts.wall = if accept_clock { now.wall } else { facts.wall.max(now.wall) };
         let now = Now { wall: facts.wall, ..now };
+        // One of a version that did not count counts from here on.
+        facts.heard = facts.heard.or(Some(now.wall));
         let config = durable.committed.as_ref().map(|committed| Arc::clone(&committed.config));
         let phase = match &config {
             None => Phase::Unconfigured,
@@ -118,7 +122,7 @@ impl Pair {
                 Phase::Starting { writing: false }
             }
         };
-        let terms = config.as_deref().and_then(|config| terms(config, &me, now));
+        let terms = config.as_deref().and_then(|config| terms(config, &me, &facts, now));
         let ledger = Ledger::load(durable.ledger, terms.as_ref(), now);
         Ok(Self {
             me,
@@ -145,6 +149,7 @@ impl Pair {
             last_beat: now.moment,
             wall_written: now.wall,
             renewed: BTreeSet::new(),
+            lapsed: BTreeSet::new(),
             now,
         })
     }
@@ -393,6 +398,11 @@ impl Pair {
 }
 
 /// Under what the ledger of `me` decides; `None` where the bundle has no such server.
-fn terms<'a>(config: &'a Config, me: &'a ServerName, now: Now) -> Option<Terms<'a>> {
-    config.role_of(me).map(|role| Terms { config, me, role, now })
+fn terms<'a>(config: &'a Config, me: &'a ServerName, facts: &Facts, now: Now) -> Option<Terms<'a>> {
+    let role = config.role_of(me)?;
+    let unheard = match role {
+        Role::Primary => Span::ZERO,
+        Role::Secondary => facts.heard.map(|heard| now.wall.since(heard)).unwrap_or_default(),
+    };
+    Some(Terms { config, me, role, unheard, now })
 }

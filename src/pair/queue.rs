@@ -27,7 +27,7 @@ impl Pair {
     /// A client wants seats and waits for them. One that has a place asks for its turn.
     pub(super) fn wait(&mut self, ticket: Ticket, mut wait: Wait, out: &mut Vec<Effect>) {
         let Some(config) = self.config.clone() else { return };
-        let Some(terms) = terms(&config, &self.me, self.now) else { return };
+        let Some(terms) = terms(&config, &self.me, &self.facts, self.now) else { return };
         let known = self.ledger.waiter(&wait.request.use_id, wait.ticket.as_ref());
         if let Some(waiter) = known {
             let asked = &wait.request;
@@ -144,7 +144,7 @@ impl Pair {
 
     fn leave_queue(&mut self, waiter: &Waiter, out: &mut Vec<Effect>) {
         let Some(config) = self.config.clone() else { return };
-        let Some(terms) = terms(&config, &self.me, self.now) else { return };
+        let Some(terms) = terms(&config, &self.me, &self.facts, self.now) else { return };
         self.tell_waiter("dropped", &waiter.use_id, out);
         if let Some(record) = self.ledger.leave(&waiter.use_id, &terms) {
             self.record(record, out);
@@ -161,8 +161,9 @@ impl Pair {
             return;
         }
         let is_open = self.queue_opens.is_none_or(|opens| opens <= self.now.moment);
-        let (Some(config), me) = (self.config.clone(), self.me.clone()) else { return };
-        let Some(terms) = terms(&config, &me, self.now) else { return };
+        let (me, facts) = (self.me.clone(), self.facts.clone());
+        let Some(config) = self.config.clone() else { return };
+        let Some(terms) = terms(&config, &me, &facts, self.now) else { return };
         self.refuse_unentitled(out);
         for product in self.ledger.products_waited_for() {
             // Each turn takes one out of the queue, so this ends.
@@ -199,7 +200,7 @@ impl Pair {
 
     fn give_turn(&mut self, use_id: &UseId, room: Room, out: &mut Vec<Effect>) -> bool {
         let Some(config) = self.config.clone() else { return false };
-        let Some(terms) = terms(&config, &self.me, self.now) else { return false };
+        let Some(terms) = terms(&config, &self.me, &self.facts, self.now) else { return false };
         let waiter = self.ledger.waiter(use_id, None).cloned();
         let Ok(granted) = self.ledger.serve_waiter(use_id, room, &terms) else { return false };
         let Some(asking) = self.asking.remove(use_id) else { return false };

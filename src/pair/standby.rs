@@ -83,7 +83,7 @@ impl Pair {
             return self.disconnect(out);
         }
         let Some(config) = self.config.clone() else { return self.disconnect(out) };
-        let Some(terms) = terms(&config, &self.me, self.now) else { return };
+        let Some(terms) = terms(&config, &self.me, &self.facts, self.now) else { return };
         if !matches!(self.phase, Phase::Standby(_)) {
             return self.disconnect(out);
         }
@@ -117,7 +117,7 @@ impl Pair {
         out: &mut Vec<Effect>,
     ) {
         let Some(config) = self.config.clone() else { return };
-        let Some(terms) = terms(&config, &self.me, self.now) else { return };
+        let Some(terms) = terms(&config, &self.me, &self.facts, self.now) else { return };
         if !matches!(self.phase, Phase::Standby(_)) {
             return;
         }

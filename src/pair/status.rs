@@ -65,6 +65,8 @@ pub struct ProductStatus {
     pub waiting: usize,
     /// The seats held above the capacity.
     pub over_grant: Seats,
+    /// How long this server, a secondary that serves, may go on without hearing its primary, where that is limited.
+    pub standalone_ends_in: Option<Span>,
 }
 
 impl Pair {
@@ -98,7 +100,8 @@ impl Pair {
 
     fn products(&self) -> Vec<ProductStatus> {
         let Some(config) = self.config.as_deref() else { return Vec::new() };
-        let Some(terms) = terms(config, &self.me, self.now) else { return Vec::new() };
+        let Some(terms) = terms(config, &self.me, &self.facts, self.now) else { return Vec::new() };
+        let serves = matches!(self.phase, Phase::Active(_));
         let status = |(name, product): (&ProductName, &crate::bundle::Product)| {
             let nothing = Usage::default();
             let usage = self.ledger.usage(name).unwrap_or(&nothing);
@@ -111,6 +114,7 @@ impl Pair {
                 reserved,
                 waiting: self.ledger.waiting(name),
                 over_grant: self.ledger.over_grant(name, &terms),
+                standalone_ends_in: serves.then(|| terms.standalone_left(name)).flatten(),
             }
         };
         config.products.iter().map(status).collect()

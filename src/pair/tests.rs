@@ -29,15 +29,20 @@ fn config(seats: u32) -> Config {
 
 /// The same, with license files that are changed before they are signed.
 fn config_with(seats: u32, change: impl Fn(&mut License)) -> Config {
-    compile(seats, &serde_json::json!([{"everyone": true}]), change)
+    compile(seats, &serde_json::json!([{"everyone": true}]), &serde_json::json!({}), change)
 }
 
 /// The same, with those assignments.
 fn config_of(seats: u32, assign: &serde_json::Value) -> Config {
-    compile(seats, assign, |_| {})
+    compile(seats, assign, &serde_json::json!({}), |_| {})
 }
 
-fn compile(seats: u32, assign: &serde_json::Value, change: impl Fn(&mut License)) -> Config {
+fn compile(
+    seats: u32,
+    assign: &serde_json::Value,
+    redundancy: &serde_json::Value,
+    change: impl Fn(&mut License),
+) -> Config {
     let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
     let vendor = PublicKey(key.verifying_key().to_bytes());
     let manifest: Manifest = serde_json::from_value(serde_json::json!({
@@ -46,7 +51,7 @@ fn compile(seats: u32, assign: &serde_json::Value, change: impl Fn(&mut License)
             {"name": "lic-a", "role": "primary", "address": "127.0.0.1", "port": 4820},
             {"name": "lic-b", "role": "secondary", "address": "127.0.0.1", "port": 4821},
         ],
-        "trust": {"vendors": [vendor]}, "leases": {"ttl": "20s"},
+        "trust": {"vendors": [vendor]}, "leases": {"ttl": "20s"}, "redundancy": redundancy,
         "seats": [{"product": "designer", "assign": assign}],
     }))
     .expect("a valid manifest");

@@ -113,6 +113,7 @@ impl Pair {
     pub(super) fn beat(&mut self, out: &mut Vec<Effect>) {
         self.last_beat = self.now.moment;
         self.judge_licenses(out);
+        self.judge_standalone(out);
         let redundancy = self.redundancy();
         if self.is_silent() {
             self.lose_peer(out);

@@ -112,7 +112,10 @@ impl Directory {
 impl Disk for Directory {
     fn open(&self, name: &str) -> io::Result<Option<Arc<dyn Medium>>> {
         match OpenOptions::new().read(true).write(true).open(self.path.join(name)) {
-            Ok(file) => Ok(Some(Arc::new(OpenFile(file)))),
+            Ok(file) => {
+                forget_cached(&file)?;
+                Ok(Some(Arc::new(OpenFile(file))))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -130,6 +133,18 @@ impl Disk for Directory {
         std::fs::rename(self.path.join(from), self.path.join(to))?;
         self.sync_directory()
     }
+}
+
+/// Lets the next read come from the medium, not from the system's memory.
+///
+/// After a failed sync Linux marks the pages clean all the same: whoever reads them again finds what the medium may not
+/// hold, and believes it durable. What an earlier process wrote and did not sync is written out first; then what is in
+/// memory is dropped. Other systems keep pages that could not be written dirty, so that the sync here fails again.
+fn forget_cached(file: &File) -> io::Result<()> {
+    file.sync_all()?;
+    #[cfg(target_os = "linux")]
+    rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed)?;
+    Ok(())
 }
 
 /// An open file of the file system.

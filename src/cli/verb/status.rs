@@ -15,6 +15,7 @@ use crate::cli::servers::Servers;
 use crate::cli::verb::Format;
 use crate::client::Http;
 use crate::manifest::types::{Role, SshPublicKey};
+use crate::measure::Span;
 use crate::reconcile::desired::{Beside, Desired};
 use crate::reconcile::event::short;
 use crate::reconcile::observe::{self, View};
@@ -144,6 +145,7 @@ pub(crate) fn human(pair: &PairStatus, operators: &[SshPublicKey]) -> String {
         let others: Vec<&Status> = shown.filter(|other| other.name != status.name).collect();
         if !status.products.is_empty() {
             text.push_str(&format!("\n{}\n", products_table(status, &others)));
+            text.push_str(&standalone(status));
         }
     }
     if let Some(on_disk) = &pair.manifest
@@ -244,6 +246,23 @@ fn products_table(status: &Status, others: &[&Status]) -> Table {
         ]);
     }
     table
+}
+
+/// Until when a secondary may serve by itself.
+fn standalone(status: &Status) -> String {
+    let mut text = String::new();
+    for product in &status.products {
+        let Some(left) = product.standalone_ends_in_ms else { continue };
+        let (name, server) = (quote(product.product.as_str()), quote(status.name.as_str()));
+        let left = Span::from_secs(left.ms() / 1000);
+        text.push_str(&match left {
+            Span::ZERO => format!(
+                "{name}: {server} may not serve it any longer without its primary: nothing new is given\n"
+            ),
+            left => format!("{name}: {server} may serve it for {left} more without its primary\n"),
+        });
+    }
+    text
 }
 
 fn table(head: &[&str]) -> Table {

@@ -309,7 +309,13 @@ fn a_merge_puts_the_waiters_of_both_in_the_order_of_their_arrivals() {
     theirs.waiters[0].arrived = Position { epoch: Epoch(2), seq: 0 };
     theirs.waiters[0].ticket = QueueTicket::new("t-1").expect("a ticket");
     let config = play.configs[0].clone();
-    let terms = Terms { config: &config, me: &play.me, role: Role::Primary, now: play.now };
+    let terms = Terms {
+        config: &config,
+        me: &play.me,
+        role: Role::Primary,
+        unheard: Span::ZERO,
+        now: play.now,
+    };
     play.ledger.merge(theirs, &terms);
     assert_eq!(waiting(&play), ["use-1", "use-2", "use-3"]);
     let kept = play.ledger.waiter(&first.use_id, None).map(|waiter| waiter.ticket.clone());
@@ -321,7 +327,8 @@ fn a_queue_takes_ten_thousand() {
     let mut play = full();
     let config = play.configs[0].clone();
     let me = play.me.clone();
-    let terms = Terms { config: &config, me: &me, role: Role::Primary, now: play.now };
+    let terms =
+        Terms { config: &config, me: &me, role: Role::Primary, unheard: Span::ZERO, now: play.now };
     for nth in 0..=WAITERS_MAX {
         let mut request = play.request(2, 1, 0, 1);
         request.use_id = UseId::new(&format!("w-{nth}")).expect("a use");

@@ -4,7 +4,7 @@
 //! names each one that has no effect.
 //!
 //! ```yaml
-//! redundancy: {onOverGrant: revoke}
+//! users: [{name: bo, key: "ssh-ed25519 AAAA..."}]
 //! ```
 //!
 //! **What to do:** Leave the setting out, or keep it for the version that acts on it and do not rely on it now.
@@ -14,7 +14,7 @@ use super::key_missing::is_loopback;
 use super::report::Report;
 use crate::manifest::finding::Code;
 use crate::manifest::places::{Step, path};
-use crate::manifest::types::{Escrow, Manifest, OnOverGrant};
+use crate::manifest::types::{Escrow, Manifest};
 
 /// A setting is accepted, but this version does not act on it yet.
 pub static CODE: Code = Code::warning("W0106", "not-in-force");
@@ -34,14 +34,6 @@ const SETTINGS: &[Setting] = &[
         },
         message: "`redundancy.escrow` has no effect: this version runs the mode `mirror` only",
         help: "leave it out",
-    },
-    Setting {
-        used: |manifest| {
-            let revoke = manifest.redundancy.on_over_grant == OnOverGrant::Revoke;
-            once(revoke, path!["redundancy", "onOverGrant"])
-        },
-        message: "`onOverGrant: revoke` has no effect yet: leases over the capacity drain",
-        help: "leave it out; over-grants end as their leases do",
     },
     Setting {
         used: |manifest| assignments(manifest, |assignment| assignment.priority != 0, "priority"),

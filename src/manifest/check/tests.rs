@@ -261,12 +261,9 @@ fn what_is_not_in_force_is_named() {
     let case = good()
         .with("users: [{name: ana}", &format!("users: [{{name: ana, key: \"{OPERATOR}\"}}"))
         .with("reserve: 5", "reserve: 5, priority: 3, borrow: {longest: 7d, max: 2}")
-        .with("users:", "redundancy: {onOverGrant: revoke, escrow: {secondaryShare: 30%}}\nusers:");
+        .with("users:", "redundancy: {escrow: {secondaryShare: 30%}}\nusers:");
     insta::assert_snapshot!(case.found(), @r"
-    t.yaml:10:27 W0106 not-in-force (warning)
-      `onOverGrant: revoke` has no effect yet: leases over the capacity drain
-      leave it out; over-grants end as their leases do
-    t.yaml:10:43 W0106 not-in-force (warning)
+    t.yaml:10:22 W0106 not-in-force (warning)
       `redundancy.escrow` has no effect: this version runs the mode `mirror` only
       leave it out
     t.yaml:11:26 W0106 not-in-force (warning)

@@ -187,3 +187,118 @@ fn a_primary_that_starts_with_no_valid_license_leaves_its_secondary_alone() {
     assert_eq!(script.states(), (State::Recovering, State::Active));
     assert!(script.checkout(B, "ana", "u1").is_ok());
 }
+
+/// Like `Script::paired`, with licenses that let the secondary stand alone for that long.
+fn standing_alone(limit: u64) -> Script {
+    let of = || config_with(3, |license| license.standalone = Some(Span::from_ms(limit)));
+    let mut script = Script::begin();
+    script.commit(A, of(), 1);
+    script.commit(B, of(), 1);
+    script.run(300);
+    script
+}
+
+#[test]
+fn a_secondary_gives_nothing_new_once_it_has_stood_alone_for_as_long_as_it_may() {
+    let mut script = standing_alone(30_000);
+    script.run(60_000);
+    let ana = script.checkout(A, "ana", "u1").expect("a seat");
+    script.kill(A);
+    script.run(FAILOVER + 100);
+    assert!(script.checkout(B, "bo", "u2").is_ok());
+    let left = script.pair(B).status(script.time()).products[0].standalone_ends_in;
+    assert!(left.is_some_and(|left| left > Span::from_secs(26) && left < Span::from_secs(27)));
+    for _ in 0..3 {
+        script.run(10_000);
+        assert!(script.renew(B, &ana).is_ok());
+    }
+    let full = script.checkout(B, "cy", "u3");
+    assert!(matches!(full, Err(Refusal::NoSeatFree { .. })), "{full:?}");
+    let status = script.pair(B).status(script.time()).products[0].clone();
+    assert_eq!((status.capacity, status.standalone_ends_in), (Seats(0), Some(Span::ZERO)));
+    assert!(crate::seen::take().has(crate::seen::Mark::StoodAloneTooLong));
+
+    // It counts on across its restart.
+    script.kill(B);
+    script.start(B);
+    script.run(FAILOVER + TTL + 2_000);
+    assert_eq!(script.pair(B).standing().state, State::Active);
+    assert!(matches!(script.checkout(B, "di", "u4"), Err(Refusal::NoSeatFree { .. })));
+
+    // Its primary is heard again, and dies again: the time begins anew.
+    script.start(A);
+    script.run(1_000);
+    assert!(script.checkout(A, "ed", "u5").is_ok());
+    script.kill(A);
+    script.run(FAILOVER + 100);
+    assert!(script.checkout(B, "fay", "u6").is_ok());
+}
+
+#[test]
+fn a_primary_may_stand_alone_without_end() {
+    let mut script = standing_alone(10_000);
+    script.kill(B);
+    script.run(60_000);
+    assert!(script.checkout(A, "ana", "u1").is_ok());
+    assert_eq!(script.pair(A).status(script.time()).products[0].standalone_ends_in, None);
+}
+
+/// A split in which each server gives seats, with a manifest that says `revoke`; then it heals.
+fn healed(seats: u32, at_primary: &[&str], at_secondary: &[&str]) -> (Script, Vec<(String, Held)>) {
+    let of = || {
+        compile(
+            seats,
+            &serde_json::json!([{"everyone": true}]),
+            &serde_json::json!({"onOverGrant": "revoke"}),
+            |_| {},
+        )
+    };
+    let mut script = Script::begin();
+    script.commit(A, of(), 1);
+    script.commit(B, of(), 1);
+    script.run(1_000);
+    script.cut = true;
+    script.run(2 * FAILOVER + 1_000);
+    let mut held = Vec::new();
+    for (at, users) in [(A, at_primary), (B, at_secondary)] {
+        for user in users {
+            let lease = script.checkout(at, user, &format!("use-of-{user}")).expect("a seat");
+            held.push(((*user).to_owned(), lease));
+            script.run(100);
+        }
+    }
+    script.cut = false;
+    script.hang_up();
+    script.run(600);
+    assert_eq!(script.states(), (State::Active, State::Standby));
+    (script, held)
+}
+
+#[test]
+fn the_newest_of_what_two_servers_gave_too_much_end_at_their_renewal() {
+    let (mut script, held) = healed(2, &["ana", "bo"], &["cy"]);
+    assert_eq!(script.pair(A).status(script.time()).products[0].over_grant, Seats(1));
+    for (user, lease) in &held {
+        let renewed = script.renew(A, lease);
+        let revoked =
+            matches!(&renewed, Err(Refusal::Revoked { reason }) if reason.contains("two servers"));
+        assert_eq!(revoked, user == "cy", "{user}: {renewed:?}");
+    }
+    assert!(crate::seen::take().has(crate::seen::Mark::SurplusRevoked));
+    // Both know of it.
+    script.kill(A);
+    script.run(FAILOVER + 500);
+    assert!(matches!(script.renew(B, &held[2].1), Err(Refusal::Revoked { .. })));
+    script.run(TTL / 2);
+    assert!(script.renew(B, &held[0].1).is_ok() && script.renew(B, &held[1].1).is_ok());
+    script.run(TTL / 2 + 1_000);
+    assert_eq!(script.leases(B).len(), 2);
+}
+
+#[test]
+fn what_both_gave_within_the_capacity_is_not_revoked() {
+    let (mut script, held) = healed(3, &["ana"], &["bo", "cy"]);
+    for (user, lease) in &held {
+        assert!(script.renew(A, lease).is_ok(), "{user}");
+    }
+}
