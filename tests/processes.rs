@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "tests")]
 
 #[path = "support/http.rs"]
+#[expect(dead_code, reason = "shared with other tests")]
 mod http;
 #[path = "support/mod.rs"]
 #[expect(dead_code, reason = "shared with other tests")]

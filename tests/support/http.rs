@@ -14,11 +14,19 @@ pub(crate) struct Answer {
 }
 
 /// A port of this machine.
-pub(crate) struct Connection(u16);
+pub(crate) struct Connection {
+    port: u16,
+    patience: Duration,
+}
 
 impl Connection {
     pub(crate) fn new(port: u16) -> Self {
-        Self(port)
+        Self { port, patience: Duration::from_secs(40) }
+    }
+
+    /// One that waits only so long for each part of an answer.
+    pub(crate) fn impatient(port: u16, patience: Duration) -> Self {
+        Self { port, patience }
     }
 
     /// Sends one request.
@@ -40,8 +48,8 @@ impl Connection {
         token: Option<&str>,
         body: Option<&Value>,
     ) -> std::io::Result<Answer> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.0))?;
-        stream.set_read_timeout(Some(Duration::from_secs(40)))?;
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.set_read_timeout(Some(self.patience))?;
         let body = body.map(Value::to_string).unwrap_or_default();
         let mut head =
             format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n");
