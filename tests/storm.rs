@@ -487,10 +487,7 @@ fn every_promise_holds_under_random_faults() {
     storm.look_at_disks();
     storm.dir.write("seen.jsonl", &storm.history.write());
     if let Ok(kept) = std::env::var("STORM_KEEP") {
-        for file in ["seen.jsonl", "lic-a.jsonl", "lic-b.jsonl", "d/tandem.yaml"] {
-            let name = file.rsplit('/').next().expect("a name");
-            std::fs::copy(storm.dir.path(file), PathBuf::from(&kept).join(name)).expect("copied");
-        }
+        storm.run("cp", &["-a", &storm.dir.path(".").display().to_string(), &kept]);
     }
     let seen = check(&storm, &["seen.jsonl", "--manifest", "d/tandem.yaml"]);
     assert!(seen["ok"] == true, "seen from outside: {seen:#}");

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use tandem::api::EventBody;
-use tandem::measure::Timestamp;
+use tandem::measure::{Span, Timestamp};
 
 use crate::history::{Entry, Event};
 use crate::oracle::{Promise, Violation};
@@ -28,6 +28,9 @@ pub struct CheckArgs {
     /// The manifest that the pair ran: who may hold what, and the capacity of both servers.
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
+    /// How late on a real machine whatever has to happen by a time may be.
+    #[arg(long, value_name = "DURATION", default_value = "1s")]
+    late: Span,
     /// How to print the results.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
@@ -112,6 +115,11 @@ pub fn check(args: &CheckArgs) -> Result<Checked, CheckError> {
     } else {
         entries.append(&mut events::history(&read.told, begin.unwrap_or_default()));
     }
+    for entry in &mut entries {
+        if let Event::Terms(terms) = &mut entry.event {
+            terms.late = args.late.ms();
+        }
+    }
     let servers = entries.iter().filter_map(|entry| match &entry.event {
         Event::Terms(terms) => Some(terms.servers.keys().cloned()),
         _ => None,
@@ -176,7 +184,7 @@ impl Checked {
 
     fn time(&self, at: u64) -> String {
         match self.begin {
-            Some(begin) => (begin + tandem::measure::Span::from_ms(at)).to_string(),
+            Some(begin) => (begin + Span::from_ms(at)).to_string(),
             None => format!("{at}ms"),
         }
     }
@@ -209,7 +217,7 @@ impl Checked {
             "what the servers say of themselves: clients whose answers were lost are not in it"
         };
         let servers: Vec<&str> = self.servers.iter().map(String::as_str).collect();
-        let span = tandem::measure::Span::from_ms(self.end);
+        let span = Span::from_ms(self.end);
         let (events, servers) = (self.events, servers.join(", "));
         let _ = writeln!(text, "{events} events of {servers} over {span}, from {source}\n");
         for promise in Promise::ALL {

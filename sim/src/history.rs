@@ -114,6 +114,9 @@ pub struct Terms {
     pub heartbeat: u64,
     /// How long a primary that lost its secondary waits, in milliseconds.
     pub alone_after: u64,
+    /// How late whatever has to happen by a time may be, in milliseconds: real machines are late, simulated ones not.
+    #[serde(default)]
+    pub late: u64,
     /// The servers by name.
     pub servers: BTreeMap<String, ServerTerms>,
     /// Who may hold seats, for each product.

@@ -196,6 +196,7 @@ impl Subject {
             failover_after: redundancy.failover_after.ms(),
             heartbeat: redundancy.heartbeat.ms(),
             alone_after: redundancy.alone_after().ms(),
+            late: 0,
             servers: servers.collect(),
             rights: self.rights(),
         }

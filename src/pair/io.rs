@@ -36,6 +36,8 @@ pub enum Input {
     Command(Ticket, Box<Command>),
     /// Every write up to this one is durable.
     Persisted(WriteId),
+    /// The peer that connects has proved this identity key, and none was pinned or kept before.
+    PeerKey(PublicKey),
     /// The deadline has come.
     Deadline,
     /// This server is asked to stop.

@@ -171,6 +171,7 @@ impl Pair {
             Input::Command(ticket, command) => self.on_command(ticket, *command, out),
             Input::Persisted(write) => self.on_persisted(write, out),
             Input::Deadline => self.on_deadline(out),
+            Input::PeerKey(key) => self.on_peer_key(key, out),
             Input::Stop => self.on_stop(out),
         }
         self.serve_queue(out);
@@ -241,8 +242,8 @@ impl Pair {
         self.config.as_ref().and_then(|config| config.peer_of(&self.me))
     }
 
-    /// Keeps the identity key that the peer proved, where the manifest pins none and none was kept before.
-    pub fn learn_peer_key(&mut self, key: PublicKey, out: &mut Vec<Effect>) {
+    /// Keeps the identity key that the peer proved, where the manifest pins none.
+    fn on_peer_key(&mut self, key: PublicKey, out: &mut Vec<Effect>) {
         if self.facts.peer_key != Some(key) {
             self.facts.peer_key = Some(key);
             self.persist(vec![Write::Facts(self.facts.clone())], out);

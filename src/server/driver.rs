@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::events::Events;
+use super::events::{Events, Observer};
 use super::peer::{Link, LinkEvent, NewLink, PeerProblem, judge_peer};
 use super::view::View;
 use crate::bundle::Config;
@@ -193,7 +193,7 @@ impl Driver {
     pub(super) async fn open(
         mut setup: Setup,
     ) -> Result<(Self, Handle, mpsc::Sender<LinkEvent>), OpenError> {
-        let running = Running::open(&setup, setup.accept_clock).await?;
+        let running = Running::begin(&Origin::of(&setup), setup.accept_clock).await?;
         let (message_sender, messages) = mpsc::channel(MESSAGES_MAX);
         let (link_sender, link_events) = mpsc::channel(LINK_EVENTS_MAX);
         let (view, views) = watch::channel(Arc::new(View::of(&running.pair, false)));
@@ -405,9 +405,7 @@ impl Driver {
         {
             return None;
         }
-        let mut effects = Vec::new();
-        self.running.pair.learn_peer_key(key, &mut effects);
-        self.carry_out(effects)
+        self.step(Input::PeerKey(key))
     }
 
     /// Tells the pair, and everything that comes of it at once.
@@ -504,32 +502,23 @@ impl Driver {
         // The old store lets go of the disk before the new one is opened.
         let old = std::mem::replace(&mut self.running.completions, Completions::none());
         self.running.writer = Writer::stopped();
-        let mut opening: Pin<Box<dyn Future<Output = Running> + Send>> = {
-            let world = self.setup.world.clone();
-            let (disk, kind) = (Arc::clone(&self.setup.disk), self.setup.writer);
-            let (name, trust) = (self.setup.name.clone(), self.setup.trust.clone());
-            // A disk that fails each first write is full or broken: it is not tried in a loop without rest.
-            let pause = if std::mem::replace(&mut self.is_failing, failed) {
-                REOPEN_AFTER
-            } else {
-                Span::ZERO
-            };
-            Box::pin(async move {
-                old.closed().await;
-                if pause > Span::ZERO {
-                    world.clock.sleep(pause).await;
+        let origin = Origin::of(&self.setup);
+        // A disk that fails each first write is full or broken: it is not tried in a loop without rest.
+        let failed_before = std::mem::replace(&mut self.is_failing, failed);
+        let pause = if failed_before { REOPEN_AFTER } else { Span::ZERO };
+        let mut opening: Pin<Box<dyn Future<Output = Running> + Send>> = Box::pin(async move {
+            old.closed().await;
+            if pause > Span::ZERO {
+                origin.world.clock.sleep(pause).await;
+            }
+            loop {
+                match Running::begin(&origin, false).await {
+                    Ok(running) => return running,
+                    Err(error) => tracing::error!(%error, "the disk cannot be opened again"),
                 }
-                loop {
-                    let opened =
-                        Running::begin(&world, Arc::clone(&disk), kind, &name, &trust, false).await;
-                    match opened {
-                        Ok(running) => return running,
-                        Err(error) => tracing::error!(%error, "the disk cannot be opened again"),
-                    }
-                    world.clock.sleep(REOPEN_AFTER).await;
-                }
-            })
-        };
+                origin.world.clock.sleep(REOPEN_AFTER).await;
+            }
+        });
         loop {
             tokio::select! {
                 biased;
@@ -573,24 +562,39 @@ fn refuse(answer: oneshot::Sender<Answer>) {
     let _gone = answer.send(Answer { reply, config: None, role: None, wall });
 }
 
-impl Running {
-    async fn open(setup: &Setup, accept_clock: bool) -> Result<Self, OpenError> {
-        let Setup { world, disk, writer, name, trust, .. } = setup;
-        Self::begin(world, Arc::clone(disk), *writer, name, trust, accept_clock).await
-    }
+/// What a pair begins from, as often as it does.
+struct Origin {
+    world: World,
+    disk: Arc<dyn Disk>,
+    writer: WriterKind,
+    name: ServerName,
+    trust: Keyring,
+    observer: Option<Arc<dyn Observer>>,
+}
 
-    async fn begin(
-        world: &World,
-        disk: Arc<dyn Disk>,
-        kind: WriterKind,
-        name: &ServerName,
-        trust: &Keyring,
-        accept_clock: bool,
-    ) -> Result<Self, OpenError> {
+impl Origin {
+    fn of(setup: &Setup) -> Self {
+        Self {
+            world: setup.world.clone(),
+            disk: Arc::clone(&setup.disk),
+            writer: setup.writer,
+            name: setup.name.clone(),
+            trust: setup.trust.clone(),
+            observer: setup.events.observer().cloned(),
+        }
+    }
+}
+
+impl Running {
+    async fn begin(origin: &Origin, accept_clock: bool) -> Result<Self, OpenError> {
         let (writer, completions, durable): (Writer, Completions, Durable) =
-            Writer::open(disk, kind).await?;
-        let now = world.clock.now();
-        let pair = Pair::new(now, name.clone(), trust.clone(), durable, accept_clock)?;
+            Writer::open(Arc::clone(&origin.disk), origin.writer).await?;
+        let now = origin.world.clock.now();
+        if let Some(observer) = &origin.observer {
+            observer.begin(now, accept_clock, &durable);
+        }
+        let (name, trust) = (origin.name.clone(), origin.trust.clone());
+        let pair = Pair::new(now, name, trust, durable, accept_clock)?;
         Ok(Self { pair, writer, completions })
     }
 }

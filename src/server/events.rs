@@ -7,7 +7,7 @@ use tokio::sync::broadcast;
 use crate::api::{EVENT_SCHEMA, EventBody};
 use crate::measure::{Now, Timestamp};
 use crate::name::ServerName;
-use crate::pair::{Effect, Event, Input};
+use crate::pair::{Durable, Effect, Event, Input};
 
 /// How many events a listener may be behind before it is cut off.
 const BEHIND_MAX: usize = 4096;
@@ -17,6 +17,11 @@ pub trait Observer: Send + Sync {
     /// Something happened.
     fn event(&self, event: &EventBody) {
         let _ = event;
+    }
+
+    /// A pair begins with what its disk holds, or begins anew.
+    fn begin(&self, now: Now, accept_clock: bool, durable: &Durable) {
+        let _ = (now, accept_clock, durable);
     }
 
     /// The pair was told something.
@@ -49,8 +54,8 @@ impl Events {
         self.listeners.clone()
     }
 
-    pub(super) fn observer(&self) -> Option<&dyn Observer> {
-        self.observer.as_deref()
+    pub(super) fn observer(&self) -> Option<&Arc<dyn Observer>> {
+        self.observer.as_ref()
     }
 
     pub(super) fn tell(&mut self, at: Timestamp, event: Event) {

@@ -11,7 +11,7 @@ use tandem::seam::World;
 use tandem::seam::disk::Disk;
 use tandem::seam::entropy::Identity;
 use tandem::server::{Server, ServerOptions};
-use tandem::statement::OperatorKey;
+use tandem::statement::{Keyring, OperatorKey};
 use tandem::store::WriterKind;
 use tokio::sync::Notify;
 
@@ -21,6 +21,7 @@ use crate::world::clock::SimClock;
 use crate::world::disk::SimDisk;
 use crate::world::entropy::{SimEntropy, SimIdentity};
 use crate::world::net::{SimNet, Wiring};
+use crate::world::replay::{InputLog, ReplayError};
 
 /// After how long whoever supervises a process starts it again when it ended by itself.
 const SUPERVISED: Duration = Duration::from_secs(1);
@@ -38,6 +39,8 @@ struct Parts {
     trust: OperatorKey,
     wiring: Wiring,
     recorder: Recorder,
+    /// What its cores were told.
+    inputs: InputLog,
     state: Mutex<State>,
     stop: Notify,
 }
@@ -78,6 +81,7 @@ impl Machine {
             trust,
             wiring,
             recorder,
+            inputs: InputLog::default(),
             state: Mutex::default(),
             stop: Notify::new(),
         }))
@@ -93,6 +97,16 @@ impl Machine {
     #[must_use]
     pub fn disk(&self) -> &SimDisk {
         &self.0.disk
+    }
+
+    /// Tells a pair alone what this server's cores were told.
+    ///
+    /// # Errors
+    /// It orders something else: then something that is not an input decides.
+    pub fn replay(&self) -> Result<usize, ReplayError> {
+        let parts = &self.0;
+        let trust = Keyring::new(&[], std::slice::from_ref(&parts.trust));
+        parts.inputs.replay(&parts.entry.name, &trust)
     }
 
     /// The machine gets power (again): its clock begins anew.
@@ -167,6 +181,7 @@ impl Machine {
         options.trust = vec![parts.trust.clone()];
         options.writer = WriterKind::Inline;
         options.is_trusted_network = true;
+        options.observer = Some(Arc::new(parts.inputs.clone()));
         let disk: Arc<dyn Disk> = Arc::new(parts.disk.clone());
         Server::start(world, disk, identity, options).await
     }

@@ -27,6 +27,7 @@ pub(super) fn terms(told: &[EventBody], begin: Timestamp) -> Vec<Entry> {
             failover_after: number(event, "failoverAfterMs"),
             heartbeat: number(event, "heartbeatMs"),
             alone_after: number(event, "aloneAfterMs"),
+            late: 0,
             servers: BTreeMap::new(),
             rights: Vec::new(),
         });

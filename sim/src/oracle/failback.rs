@@ -21,7 +21,7 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
         if !is_primary || !view.is_up(secondary, *at) || !view.links_are_whole(*at) {
             continue;
         }
-        let settled = at + 2 * terms.failover_after + 4 * terms.heartbeat + 2_000;
+        let settled = at + 2 * terms.failover_after + 4 * terms.heartbeat + 2_000 + terms.late;
         let until = view.faults.get(place + 1).map_or(u64::MAX, |(next, _)| *next);
         for exchange in view.exchanges.iter().filter(|exchange| exchange.asked >= *at) {
             let Some(reply) = exchange.answer.as_ref().filter(|reply| reply.at < until) else {

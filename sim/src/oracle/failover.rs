@@ -10,6 +10,9 @@ use tandem::manifest::types::Role;
 use crate::history::{Ask, Fault};
 use crate::oracle::{Promise, View, Violation};
 
+/// How long after its disk is well again a server may take to start from it, in milliseconds.
+const SETTLED: u64 = 1_000;
+
 /// A time in which the primary is dead and nothing else is broken.
 struct Outage<'a> {
     secondary: &'a str,
@@ -74,10 +77,16 @@ fn outages<'a>(view: &View<'a>) -> Vec<Outage<'a>> {
         let [terms] = terms.as_slice() else { continue };
         let Some(secondary) = terms.servers.keys().find(|name| *name != dead) else { continue };
         let was_primary = terms.servers.get(dead).is_some_and(|dead| dead.role == Role::Primary);
-        if !was_primary || !view.is_up(secondary, *at) || !view.is_whole(*at) {
+        // A server whose disk has only just come back is still on its way.
+        let settled = at.saturating_sub(terms.failover_after + SETTLED);
+        let mended = view.faults.iter().any(|(when, fault)| {
+            let mends = matches!(fault, Fault::Disk { .. } | Fault::Resume { .. });
+            (settled..=*at).contains(when) && mends
+        });
+        if !was_primary || !view.is_up(secondary, *at) || !view.is_whole(*at) || mended {
             continue;
         }
-        let wait = terms.failover_after + terms.heartbeat;
+        let wait = terms.failover_after + terms.heartbeat + terms.late;
         // A secondary that has just started counts its silence from its own start.
         let from = (*at).max(view.started(secondary, *at)) + wait;
         let until = view.faults.get(place + 1).map_or(u64::MAX, |(next, _)| *next);

@@ -62,7 +62,7 @@ fn outages(view: &View<'_>) -> Vec<Outage> {
         let mut after = view.faults.iter().skip(place + 1);
         let Some((back, Fault::Start { empty: false, .. })) = after.next() else { continue };
         // Two waits of a server that finds nobody or waits for its peer, and some time to connect.
-        let until = back + 2 * terms.failover_after + 4 * terms.heartbeat + 2_000;
+        let until = back + 2 * terms.failover_after + 4 * terms.heartbeat + 2_000 + terms.late;
         let calm = after
             .take_while(|(at, _)| *at <= until)
             .all(|(_, fault)| matches!(fault, Fault::Start { empty: false, .. }));

@@ -225,6 +225,7 @@ fn terms(bundle: &str, mode: Mode) -> Terms {
         failover_after: 3_000,
         heartbeat: 500,
         alone_after: 6_180,
+        late: 0,
         servers: [
             ("lic-a".into(), server(Role::Primary, "designer-a")),
             ("lic-b".into(), server(Role::Secondary, "designer-b")),

@@ -8,6 +8,7 @@ pub mod leak_net;
 pub mod links;
 pub mod net;
 pub mod peer_tap;
+pub mod replay;
 pub mod setup;
 pub mod tap;
 pub mod turmoil_world;

@@ -164,7 +164,7 @@ impl<'a> Stage<'a> {
             Err(reason) => return self.failed(reason),
         };
         self.look_at_disks();
-        let failure = self.common.recorder.failure();
+        let failure = self.common.recorder.failure().or_else(|| self.replay().err());
         let (entries, trace) = self.common.recorder.finish();
         let (seed, simulated_ms, world) = (self.seed, self.now, World::Turmoil);
         Run {
@@ -178,6 +178,14 @@ impl<'a> Stage<'a> {
             simulated_ms,
             ..Run::default()
         }
+    }
+
+    /// Every server's core alone orders what it ordered in the whole server.
+    fn replay(&self) -> Result<(), String> {
+        for (name, machine) in &self.machines {
+            machine.replay().map_err(|error| format!("replaying `{name}`: {error}"))?;
+        }
+        Ok(())
     }
 
     fn failed(self, reason: String) -> Run {

@@ -268,22 +268,17 @@ impl Stage<'_> {
 
     /// Keeps the key that the peer proved, where the manifest pins none.
     pub(super) fn learn_key(&mut self, at: Node) {
-        let now = self.machines[at].clock.now(self.log.now);
         let Some(process) = self.process(at).filter(|process| process.link.is_some()) else {
             return;
         };
-        let Some(pair) = process.pair.as_mut() else { return };
+        let Some(pair) = &process.pair else { return };
         let Some(peer) = pair.peer() else { return };
         if peer.key.is_some() || pair.facts().peer_key.is_some() {
             return;
         }
         let key =
             tandem::seam::entropy::Identity::public(&SimIdentity::unpinned(peer.name.as_str()));
-        let mut effects = Vec::new();
-        pair.learn_peer_key(key, &mut effects);
-        for effect in effects {
-            self.carry_out(at, now, effect);
-        }
+        self.tell(at, Input::PeerKey(key));
     }
 
     /// Sees to it that the pair is told the time when it wants to be.
