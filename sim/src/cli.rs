@@ -337,9 +337,7 @@ fn one(args: &RunArgs, name: &str, text: &str, file: Option<&Path>) -> Result<Pr
             Action::Reload(Reload { manifest: Some(manifest), .. }) => {
                 reloads.push(Subject::load(&beside(manifest), Some(subject.start))?);
             }
-            Action::Reload(Reload { add_user: Some(user), .. }) => {
-                reloads.push(subject.with_user(user.clone())?);
-            }
+            Action::Reload(reload) => reloads.push(subject.reloaded(reload)?),
             _ => {}
         }
     }

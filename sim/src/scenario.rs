@@ -14,7 +14,7 @@ use tandem::name::{ProductName, UserName};
 
 pub use builtin::{Builtin, builtin};
 pub use expression::{Limit, SpanRange, Time, Timing};
-pub use plan::{Action, Expected, Plan};
+pub use plan::{Action, Expected, Mishap, Plan};
 
 /// What breaks when on a simulated pair, and what must hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -107,6 +107,27 @@ pub struct Step {
     /// The cable is back: what waited arrives, late.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<[String; 2]>,
+    /// A server's machine stands still: what arrives waits, and time goes on. Core world only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<String>,
+    /// A machine that stood still goes on. Core world only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<String>,
+    /// Some clients' computers sleep for a while: their clocks count on. Core world only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<Suspend>,
+    /// Some of what two send each other is lost. Core world only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<Share>,
+    /// Some of the requests and answers between two arrive twice. Core world only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duplicate: Option<Share>,
+    /// Some of the requests and answers between two arrive late, after others. Core world only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reorder: Option<Share>,
+    /// What two send each other waits for a random time of up to twice `failoverAfter`. Core world only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clog: Option<[String; 2]>,
     /// The reconciler applies another manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reload: Option<Reload>,
@@ -122,9 +143,68 @@ pub struct Step {
     /// A server's disk has room again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub empty_disk: Option<String>,
+    /// What a server writes is reported late: when the stall ends. Core world only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stall: Option<String>,
+    /// A server's disk that stalled reports what it has written. Core world only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unstall: Option<String>,
+    /// Clocks run at another rate from now on. Core world only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_rate: Option<ClockRate>,
+    /// A server's wall clock is set. Core world only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_jump: Option<ClockJump>,
 }
 
-/// What a reload applies: exactly one of `manifest` and `addUser`.
+/// Clients whose computers sleep.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Suspend {
+    /// Of a hundred clients, how many: the seed chooses which.
+    #[schemars(range(min = 1, max = 100))]
+    pub percent: u8,
+    /// For how long.
+    pub lasts: Time,
+}
+
+/// A share of the messages between two.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Share {
+    /// Between whom: two of `primary`, `secondary`, a server's name, `clients` and `reconciler`.
+    pub between: [String; 2],
+    /// Of a hundred messages, how many; 0 ends it.
+    #[schemars(range(min = 0, max = 100))]
+    pub percent: u8,
+}
+
+/// A clock that runs at another rate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClockRate {
+    /// Whose: `primary`, `secondary`, a server's name, or `clients`, each of whom gets a rate of up to this, either way.
+    pub of: String,
+    /// How much faster than true time, in millionths; slower where it is negative.
+    #[schemars(range(min = -100_000, max = 100_000))]
+    pub ppm: i32,
+}
+
+/// A server's wall clock that is set: exactly one of `ahead` and `back`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClockJump {
+    /// Whose: `primary`, `secondary` or a server's name.
+    pub of: String,
+    /// Ahead by so much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ahead: Option<Time>,
+    /// Back by so much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back: Option<Time>,
+}
+
+/// What a reload applies: exactly one of `manifest`, `addUser`, `seatsPercent` and `licensesEnd`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Reload {
@@ -134,6 +214,14 @@ pub struct Reload {
     /// The same manifest with one more user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub add_user: Option<UserName>,
+    /// The same manifest with licenses of so many seats of a hundred, signed by a vendor of the simulation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub seats_percent: Option<u8>,
+    /// The same manifest with licenses of the secondary that end at this time of the run, signed by a vendor of the
+    /// simulation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licenses_end: Option<Time>,
     /// Whether one server that can be reached is enough.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub degraded: bool,
@@ -241,8 +329,16 @@ pub enum ScenarioError {
     #[error("the manifest has no product `{0}`")]
     Product(ProductName),
     /// A reload that says nothing, or two things.
-    #[error("step {0}: a reload takes exactly one of `manifest` and `addUser`")]
+    #[error("step {0}: a reload takes exactly one of `manifest`, `addUser`, `seatsPercent` and `licensesEnd`")]
     Reload(usize),
+    /// A step, counted from 1, with a number that is out of range.
+    #[error("step {step}: {problem}")]
+    Range {
+        /// Which step.
+        step: usize,
+        /// What is wrong.
+        problem: &'static str,
+    },
     /// The number of clients is out of range.
     #[error("`clients.count` is 1 to 1000, not {0}")]
     Clients(u32),
@@ -281,10 +377,11 @@ impl Scenario {
             if count != 1 {
                 return Err(ScenarioError::Step { step: at, count });
             }
-            if step.reload.as_ref().is_some_and(|reload| {
-                usize::from(reload.manifest.is_some()) + usize::from(reload.add_user.is_some()) != 1
-            }) {
+            if step.reload.as_ref().is_some_and(|reload| reload.count() != 1) {
                 return Err(ScenarioError::Reload(at));
+            }
+            if let Some(problem) = step.out_of_range() {
+                return Err(ScenarioError::Range { step: at, problem });
             }
         }
         for (expectation, expected) in (1..).zip(&self.expect) {
@@ -296,7 +393,35 @@ impl Scenario {
     }
 }
 
+impl Reload {
+    fn count(&self) -> usize {
+        let said = [
+            self.manifest.is_some(),
+            self.add_user.is_some(),
+            self.seats_percent.is_some(),
+            self.licenses_end.is_some(),
+        ];
+        said.into_iter().filter(|there| *there).count()
+    }
+}
+
 impl Step {
+    fn out_of_range(&self) -> Option<&'static str> {
+        let shares = [&self.loss, &self.duplicate, &self.reorder];
+        let percent = shares.into_iter().flatten().map(|share| share.percent);
+        let suspended = self.suspend.as_ref().map(|suspend| suspend.percent);
+        let seats = self.reload.as_ref().and_then(|reload| reload.seats_percent);
+        if percent.chain(suspended).chain(seats).any(|percent| percent > 100) {
+            return Some("`percent` is at most 100");
+        }
+        if self.clock_rate.as_ref().is_some_and(|rate| rate.ppm.unsigned_abs() > 100_000) {
+            return Some("`ppm` is -100000 to 100000");
+        }
+        let jump = self.clock_jump.as_ref();
+        jump.is_some_and(|jump| jump.ahead.is_some() == jump.back.is_some())
+            .then_some("`clockJump` takes exactly one of `ahead` and `back`")
+    }
+
     fn count(&self) -> usize {
         [
             self.crash.is_some(),
@@ -315,6 +440,17 @@ impl Step {
             self.fail_sync.is_some(),
             self.fill_disk.is_some(),
             self.empty_disk.is_some(),
+            self.pause.is_some(),
+            self.resume.is_some(),
+            self.suspend.is_some(),
+            self.loss.is_some(),
+            self.duplicate.is_some(),
+            self.reorder.is_some(),
+            self.clog.is_some(),
+            self.stall.is_some(),
+            self.unstall.is_some(),
+            self.clock_rate.is_some(),
+            self.clock_jump.is_some(),
         ]
         .into_iter()
         .filter(|there| *there)

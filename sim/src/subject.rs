@@ -16,13 +16,13 @@ use tandem::license;
 use tandem::manifest::check::{Circumstances, Running};
 use tandem::manifest::finding::Severity;
 use tandem::manifest::types::{Manifest, Member, Role, User, Who};
-use tandem::measure::{Span, Timestamp};
+use tandem::measure::{Seats, Span, Timestamp};
 use tandem::name::{GroupName, ServerName, UserName, UserPattern};
 use tandem::repository::{self, Loaded, Survey};
 use tandem::statement::MemoryKey;
 
 use crate::history::{License, Rights, ServerTerms, Terms, Whom};
-use crate::scenario::Timing;
+use crate::scenario::{Reload, Timing};
 
 pub use forge::Forged;
 
@@ -147,6 +147,28 @@ impl Subject {
         let mut manifest = self.manifest.clone();
         manifest.users.push(User { name: user, key: None });
         Self::new(&self.name, manifest, self.files(), Some(self.start))
+    }
+
+    /// What a reload of this configuration applies, where it is no manifest of its own.
+    ///
+    /// # Errors
+    /// There is no bundle of it.
+    pub fn reloaded(&self, reload: &Reload) -> Result<Self, SubjectError> {
+        if let Some(user) = &reload.add_user {
+            return self.with_user(user.clone());
+        }
+        let end = reload.licenses_end.as_ref().map(|time| self.start + time.resolve(&self.timing()));
+        self.relicensed(|license| {
+            if let Some(percent) = reload.seats_percent {
+                let seats = u64::from(license.seats.0) * u64::from(percent) / 100;
+                license.seats = Seats(u32::try_from(seats).unwrap_or(license.seats.0).max(1));
+            }
+            if license.role == Role::Secondary {
+                // License dates are whole seconds.
+                let whole = |time: Timestamp| Timestamp::from_ms(time.secs() * 1_000);
+                license.expires = end.map(whole).or(license.expires);
+            }
+        })
     }
 
     /// The license files, as the bundle has them.

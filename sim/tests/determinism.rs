@@ -17,12 +17,12 @@ fn traces(seeds: &str, jobs: &str) -> serde_json::Value {
 #[test]
 fn a_seed_is_one_run_in_every_process_beside_whatever_else_runs() {
     // The first seed of a range is run in both worlds.
-    let (alone, beside) = (traces("20..50", "1"), traces("0..50", "2"));
+    let (alone, beside) = (traces("20..30", "1"), traces("10..30", "2"));
     let alone = alone["traces"].as_array().expect("a list");
     let beside = beside["traces"].as_array().expect("a list");
     assert!(alone.iter().all(|trace| beside.contains(trace)));
     let worlds: Vec<_> = alone.iter().map(|trace| trace["world"].as_str()).collect();
-    assert_eq!(worlds.iter().filter(|world| **world == Some("turmoil")).count(), 2);
+    assert_eq!(worlds.iter().filter(|world| **world == Some("turmoil")).count(), 1);
     let hashes: std::collections::BTreeSet<_> =
         beside.iter().map(|trace| trace["hash"].to_string()).collect();
     assert_eq!(hashes.len(), beside.len());

@@ -4,7 +4,7 @@
 
 use tandem_sim::report::{Campaign, human};
 use tandem_sim::run::{Verdict, World, campaign};
-use tandem_sim::scenario::{Builtin, Scenario, builtin};
+use tandem_sim::scenario::{Action, Builtin, Scenario, builtin};
 use tandem_sim::subject::Subject;
 use tandem_sim::world::setup::Setup;
 use tandem_sim::world::{core_world, turmoil_world};
@@ -14,8 +14,14 @@ fn holds(name: &str) {
     let scenario = Scenario::parse(text).expect("it reads");
     let subject = Subject::example(None).expect("the example is well");
     let plan = scenario.plan(&subject.manifest).expect("it fits");
-    let user = "tandem-sim-new".parse().expect("a name");
-    let reloads = vec![subject.with_user(user).expect("it is well")];
+    let reloads = plan
+        .actions
+        .iter()
+        .filter_map(|(_, action)| match action {
+            Action::Reload(reload) => Some(subject.reloaded(reload).expect("it is well")),
+            _ => None,
+        })
+        .collect();
     let promises = plan.promises.clone();
     let setup = Setup::new(subject, plan, reloads);
     let mut seeds: Vec<_> = (0..40).map(|seed| (seed, World::Core)).collect();
@@ -52,18 +58,26 @@ macro_rules! scenarios {
 }
 
 scenarios![
+    clock_drift = "clock-drift",
     cut_one_way = "cut-one-way",
+    degraded_apply = "degraded-apply",
+    disk_stall = "disk-stall",
     failback = "failback",
     failing_disk = "failing-disk",
     failover = "failover",
     flapping_primary = "flapping-primary",
     graceful_stop = "graceful-stop",
+    license_ends_in_split = "license-ends-in-split",
     lost_disk = "lost-disk",
+    lowered_capacity = "lowered-capacity",
+    paused_primary = "paused-primary",
     reload_during_failover = "reload-during-failover",
     role_encoding = "role-encoding",
     slow_link = "slow-link",
     split = "split",
     stale_takeover = "stale-takeover",
+    suspended_clients = "suspended-clients",
+    thundering_herd = "thundering-herd",
     total_outage = "total-outage",
     unlearned_secondary = "unlearned-secondary",
 ];

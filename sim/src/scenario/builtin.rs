@@ -20,18 +20,26 @@ macro_rules! builtins {
 }
 
 builtins![
+    "clock-drift",
     "cut-one-way",
+    "degraded-apply",
+    "disk-stall",
     "failback",
     "failing-disk",
     "failover",
     "flapping-primary",
     "graceful-stop",
+    "license-ends-in-split",
     "lost-disk",
+    "lowered-capacity",
+    "paused-primary",
     "reload-during-failover",
     "role-encoding",
     "slow-link",
     "split",
     "stale-takeover",
+    "suspended-clients",
+    "thundering-herd",
     "total-outage",
     "unlearned-secondary",
 ];

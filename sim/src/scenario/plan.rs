@@ -7,7 +7,8 @@ use tandem::name::ProductName;
 
 use crate::oracle::Promise;
 use crate::scenario::{
-    Expectation, Forgery, Reload, Scenario, ScenarioError, SpanRange, Step, Timing,
+    ClockJump, ClockRate, Expectation, Forgery, Reload, Scenario, ScenarioError, Share, SpanRange,
+    Step, Time, Timing,
 };
 
 /// What is done in a run, and what is judged.
@@ -72,6 +73,60 @@ pub enum Action {
         /// Whether it is full.
         full: bool,
     },
+    /// A server's machine stands still.
+    Pause(String),
+    /// It goes on.
+    Resume(String),
+    /// Some clients' computers sleep.
+    Suspend {
+        /// Of a hundred, how many.
+        percent: u8,
+        /// For how long.
+        lasts: Span,
+    },
+    /// Something happens to some of the messages between two.
+    Share {
+        /// What.
+        mishap: Mishap,
+        /// Between whom.
+        between: [String; 2],
+        /// Of a hundred, to how many.
+        percent: u8,
+    },
+    /// What two send each other waits for a random time.
+    Clog(String, String),
+    /// A server's disk reports late, or what is owed.
+    Stall {
+        /// Whose disk.
+        server: String,
+        /// Whether it stalls.
+        stalled: bool,
+    },
+    /// A clock runs at another rate.
+    ClockRate {
+        /// Whose: a server or `clients`.
+        of: String,
+        /// In millionths.
+        ppm: i64,
+    },
+    /// A server's wall clock is set.
+    ClockJump {
+        /// Whose.
+        server: String,
+        /// By so many milliseconds.
+        ms: i64,
+    },
+}
+
+/// What happens to some of the messages on a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mishap {
+    /// They are lost.
+    Loss,
+    /// They arrive twice.
+    Duplicate,
+    /// They arrive late.
+    Reorder,
 }
 
 /// What must hold of the servers at a time, or from some time until it.
@@ -112,7 +167,33 @@ fn party(manifest: &Manifest, word: &str) -> Result<String, ScenarioError> {
     server(manifest, word).map_err(|_| ScenarioError::Party(word.to_owned()))
 }
 
-fn action(manifest: &Manifest, step: &Step) -> Result<Option<Action>, ScenarioError> {
+fn action(
+    manifest: &Manifest,
+    timing: &Timing,
+    step: &Step,
+) -> Result<Option<Action>, ScenarioError> {
+    let share = |share: &Option<Share>, mishap| {
+        share
+            .as_ref()
+            .map(|share| {
+                let [a, b] = &share.between;
+                let between = [party(manifest, a)?, party(manifest, b)?];
+                Ok(Action::Share { mishap, between, percent: share.percent })
+            })
+            .transpose()
+    };
+    let rate = |rate: &ClockRate| {
+        let of = if rate.of == "clients" { rate.of.clone() } else { server(manifest, &rate.of)? };
+        Ok(Action::ClockRate { of, ppm: i64::from(rate.ppm) })
+    };
+    let jump = |jump: &ClockJump| {
+        let ms = |time: &Option<Time>| {
+            let ms = time.as_ref().map_or(0, |time| time.resolve(timing).ms());
+            i64::try_from(ms).unwrap_or(i64::MAX)
+        };
+        let ms = ms(&jump.ahead).saturating_sub(ms(&jump.back));
+        Ok(Action::ClockJump { server: server(manifest, &jump.of)?, ms })
+    };
     let one = |word: &Option<String>, make: fn(String) -> Action| {
         word.as_ref().map(|word| server(manifest, word).map(make)).transpose()
     };
@@ -138,6 +219,20 @@ fn action(manifest: &Manifest, step: &Step) -> Result<Option<Action>, ScenarioEr
         one(&step.fail_sync, Action::FailSync)?,
         one(&step.fill_disk, |server| Action::DiskFull { server, full: true })?,
         one(&step.empty_disk, |server| Action::DiskFull { server, full: false })?,
+        one(&step.pause, Action::Pause)?,
+        one(&step.resume, Action::Resume)?,
+        step.suspend.as_ref().map(|suspend| Action::Suspend {
+            percent: suspend.percent,
+            lasts: suspend.lasts.resolve(timing),
+        }),
+        share(&step.loss, Mishap::Loss)?,
+        share(&step.duplicate, Mishap::Duplicate)?,
+        share(&step.reorder, Mishap::Reorder)?,
+        two(&step.clog, Action::Clog)?,
+        one(&step.stall, |server| Action::Stall { server, stalled: true })?,
+        one(&step.unstall, |server| Action::Stall { server, stalled: false })?,
+        step.clock_rate.as_ref().map(rate).transpose()?,
+        step.clock_jump.as_ref().map(jump).transpose()?,
     ];
     Ok(found.into_iter().flatten().next())
 }
@@ -158,7 +253,20 @@ impl Action {
     /// The word for it in a scenario, where whole servers on turmoil cannot do it.
     #[must_use]
     pub const fn core_only(&self) -> Option<&'static str> {
-        None
+        match self {
+            Self::Pause(_) => Some("pause"),
+            Self::Resume(_) => Some("resume"),
+            Self::Suspend { .. } => Some("suspend"),
+            Self::Share { mishap: Mishap::Loss, .. } => Some("loss"),
+            Self::Share { mishap: Mishap::Duplicate, .. } => Some("duplicate"),
+            Self::Share { mishap: Mishap::Reorder, .. } => Some("reorder"),
+            Self::Clog(..) => Some("clog"),
+            Self::Stall { stalled: true, .. } => Some("stall"),
+            Self::Stall { stalled: false, .. } => Some("unstall"),
+            Self::ClockRate { .. } => Some("clockRate"),
+            Self::ClockJump { .. } => Some("clockJump"),
+            _ => None,
+        }
     }
 }
 
@@ -179,7 +287,7 @@ impl Scenario {
         let timing = Timing::of(manifest);
         let mut actions = Vec::new();
         for step in &self.steps {
-            if let Some(action) = action(manifest, step)? {
+            if let Some(action) = action(manifest, &timing, step)? {
                 actions.push((step.at.resolve(&timing), action));
             }
         }

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::SigningKey;
 use serde_json::Value;
 use tandem::bundle::Bundle;
-use tandem::license::{self, Block};
+use tandem::license::{self, Block, License};
 use tandem::manifest::types::{Role, SshPublicKey};
 use tandem::name::{BundleHash, PairName, PublicKey, ServerName, UserName};
 use tandem::statement::MemoryKey;
@@ -75,6 +75,14 @@ impl Subject {
     /// # Errors
     /// There is no bundle of it.
     pub fn reissued(&self) -> Result<Self, SubjectError> {
+        self.relicensed(|_| {})
+    }
+
+    /// The same with its licenses changed, and signed anew by a vendor of the simulation.
+    ///
+    /// # Errors
+    /// There is no bundle of it.
+    pub fn relicensed(&self, change: impl Fn(&mut License)) -> Result<Self, SubjectError> {
         let vendor = SigningKey::from_bytes(&seeded(0, "the simulation's vendor"));
         let mut manifest = self.manifest.clone();
         manifest.trust.vendors = vec![PublicKey(vendor.verifying_key().to_bytes())];
@@ -88,6 +96,7 @@ impl Subject {
                 licenses.iter().find(|one| one.role == role && Some(one.id.as_str()) == id)?;
             let mut license = (*found).clone();
             license.vendor = PublicKey(vendor.verifying_key().to_bytes());
+            change(&mut license);
             Some(license::sign(&license, &vendor).armor())
         };
         let files = self.map_blocks(|block| {

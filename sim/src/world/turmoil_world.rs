@@ -269,6 +269,16 @@ impl<'a> Stage<'a> {
             Action::DiskFull { server, full: false } => {
                 self.disk_fault(server, "well", |disk| disk.set_capacity(None));
             }
+            Action::Pause(_)
+            | Action::Resume(_)
+            | Action::Suspend { .. }
+            | Action::Share { .. }
+            | Action::Clog(..)
+            | Action::Stall { .. }
+            | Action::ClockRate { .. }
+            | Action::ClockJump { .. } => {
+                return Err(format!("turmoil cannot do `{}`", action.core_only().unwrap_or("this")));
+            }
         }
         Ok(())
     }

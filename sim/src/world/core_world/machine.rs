@@ -117,6 +117,13 @@ impl Machine {
         self.process.as_ref().and_then(|process| process.pair.as_deref())
     }
 
+    /// Its clock has changed: when its alarm comes must be reckoned anew.
+    pub(super) fn forget_alarm(&mut self) {
+        if let Some(process) = &mut self.process {
+            process.alarm = Micros::MAX;
+        }
+    }
+
     /// What it is seen to be.
     pub(super) fn state(&self) -> Option<State> {
         self.pair().map(|pair| pair.standing().state)
@@ -282,7 +289,7 @@ impl Stage<'_> {
     }
 
     /// Sees to it that the pair is told the time when it wants to be.
-    fn arm(&mut self, at: Node) {
+    pub(super) fn arm(&mut self, at: Node) {
         let now = self.log.now;
         let machine = &mut self.machines[at];
         let Some(process) = machine.process.as_mut() else { return };

@@ -22,7 +22,7 @@ use super::reconciler::Reconciler;
 use super::{Event, Node};
 use crate::history::{self, Fault};
 use crate::run::{Run, Unmet, World};
-use crate::scenario::{Action, Expected, Reload};
+use crate::scenario::{Action, Expected, Mishap, Reload};
 use crate::seed::Choices;
 use crate::world::setup::Setup;
 
@@ -280,10 +280,77 @@ impl<'a> Stage<'a> {
                 let at = self.server(server);
                 self.machines[at].disk.fail_sync();
             }
+            Action::Pause(server) => {
+                let at = self.server(server);
+                if self.machines[at].is_powered {
+                    self.note(Fault::Pause { server: server.clone() });
+                    self.machines[at].is_paused = true;
+                }
+            }
+            Action::Resume(server) => {
+                let at = self.server(server);
+                if self.machines[at].is_paused {
+                    self.note(Fault::Resume { server: server.clone() });
+                    self.resume(at);
+                }
+            }
+            Action::Suspend { percent, lasts } => self.suspend(*percent, *lasts),
+            Action::Share { mishap, between: [a, b], percent } => {
+                let permille = u64::from(*percent) * 10;
+                let (a, b) = (self.node(a), self.node(b));
+                self.change_links(a, b, |link| match mishap {
+                    Mishap::Loss => link.loss = permille,
+                    Mishap::Duplicate => link.duplicate = permille,
+                    Mishap::Reorder => link.reorder = permille,
+                });
+            }
+            Action::Clog(a, b) => {
+                let longest = self.setup.subject.config.redundancy.failover_after.ms() * 2 * MS;
+                let until = self.log.now + self.choices.choose("clogged", longest);
+                let (a, b) = (self.node(a), self.node(b));
+                self.change_links(a, b, |link| link.clogged_until = until);
+            }
+            Action::Stall { server, stalled } => {
+                self.disk_fault(server, if *stalled { "stalled" } else { "well" });
+                let at = self.server(server);
+                if *stalled {
+                    self.machines[at].disk.is_stalled = true;
+                } else {
+                    self.unstall(at);
+                }
+            }
+            Action::ClockRate { of, ppm } if of == "clients" => {
+                let width = ppm.unsigned_abs();
+                for client in &mut self.clients {
+                    let drawn = self.choices.choose("rate", 2 * width + 1);
+                    let ppm = i64::try_from(drawn).unwrap_or(0) - i64::try_from(width).unwrap_or(0);
+                    client.clock.set_rate(ppm, self.log.now);
+                }
+            }
+            Action::ClockRate { of, ppm } => {
+                let at = self.server(of);
+                self.machines[at].clock.set_rate(*ppm, self.log.now);
+                self.machines[at].forget_alarm();
+                self.arm(at);
+            }
+            Action::ClockJump { server, ms } => {
+                let at = self.server(server);
+                self.machines[at].clock.jump(*ms);
+            }
             Action::DiskFull { server, full } => {
                 self.disk_fault(server, if *full { "full" } else { "well" });
                 let at = self.server(server);
                 self.machines[at].disk.set_full(*full);
+            }
+        }
+    }
+
+    /// Some of the clients' computers sleep for a while.
+    fn suspend(&mut self, percent: u8, lasts: Span) {
+        for person in 0..self.clients.len() {
+            if self.chance("sleeps", u64::from(percent) * 10) {
+                self.clients[person].is_asleep = true;
+                self.queue.push(self.log.now + lasts.ms() * MS, Event::Awake { person });
             }
         }
     }
@@ -339,10 +406,17 @@ impl<'a> Stage<'a> {
             self.heal(from, to);
             self.change_links(from, to, |link| *link = super::network::Link::default());
         }
+        for person in 0..self.clients.len() {
+            self.client_goes_on(person);
+        }
         for at in [0, 1] {
             self.machines[at].disk.mend();
             self.unstall(at);
-            self.resume(at);
+            if self.machines[at].is_paused {
+                let server = self.name(at);
+                self.note(Fault::Resume { server });
+                self.resume(at);
+            }
             if self.machines[at].process.is_none() {
                 let server = self.name(at);
                 self.note(Fault::Start { server, empty: false });
