@@ -1,6 +1,9 @@
 //! The command line: reads the arguments, runs campaigns, prints reports, ends with the exit code that says how it
 //! went: 0 held, 1 violated, 3 did not converge, 4 the simulator itself failed, 64 usage.
 
+mod fuzz;
+mod recorded;
+
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -41,6 +44,12 @@ struct Cli {
 enum Verb {
     /// Runs a scenario, or every scenario in a folder, over many seeds.
     Run(RunArgs),
+    /// Runs seeds in which everything is drawn, faults too, for as long as it is told to.
+    Fuzz(fuzz::FuzzArgs),
+    /// Runs a recorded run again.
+    Replay(recorded::ReplayArgs),
+    /// Makes a recorded run that breaks a promise as short as it can be.
+    Shrink(recorded::ShrinkArgs),
     /// Judges what real servers and clients wrote down, with the same oracles.
     Check(CheckArgs),
     /// Lists the scenarios that are built in.
@@ -201,6 +210,14 @@ enum Trouble {
         /// What it asks for.
         fault: &'static str,
     },
+    /// A recorded run that cannot be run again.
+    #[error("{}: {error}", .file.display())]
+    Recorded {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        error: crate::regression::RegressionError,
+    },
     /// A configuration that cannot be simulated.
     #[error(transparent)]
     Subject(#[from] crate::subject::SubjectError),
@@ -228,12 +245,21 @@ pub fn run() -> ExitCode {
                 return ExitCode::from(USAGE);
             }
         },
+        Verb::Fuzz(args) => match crate::fuzz::setup(args.manifest.as_deref()) {
+            Ok(setup) => fuzz::run(&args, &setup),
+            Err(trouble) => return unusable(&trouble.into()),
+        },
+        Verb::Replay(args) => match recorded::read(&args.file) {
+            Ok((regression, setup)) => recorded::replay(&args, &regression, &setup),
+            Err(trouble) => return unusable(&trouble),
+        },
+        Verb::Shrink(args) => match recorded::read(&args.file) {
+            Ok((regression, setup)) => recorded::shrink(&args, regression, &setup),
+            Err(trouble) => return unusable(&trouble),
+        },
         Verb::Run(args) => match prepared(&args).and_then(|ready| mutated(&args, ready)) {
             Ok(prepared) => run_all(&args, &prepared),
-            Err(trouble) => {
-                say(&format!("error: {trouble}\n"));
-                return ExitCode::from(USAGE);
-            }
+            Err(trouble) => return unusable(&trouble),
         },
     };
     match done {
@@ -243,6 +269,12 @@ pub fn run() -> ExitCode {
             ExitCode::from(UNWRITTEN)
         }
     }
+}
+
+/// Says why nothing was run.
+fn unusable(trouble: &Trouble) -> ExitCode {
+    say(&format!("error: {trouble}\n"));
+    ExitCode::from(USAGE)
 }
 
 fn print(text: &str) -> io::Result<()> {
@@ -367,10 +399,7 @@ fn mutated(args: &RunArgs, mut prepared: Vec<Prepared>) -> Result<Vec<Prepared>,
 }
 
 fn run_all(args: &RunArgs, prepared: &[Prepared]) -> io::Result<Verdict> {
-    let jobs = args.jobs.map_or_else(
-        || std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        usize::from,
-    );
+    let jobs = jobs(args.jobs);
     let all: Vec<_> = prepared.iter().map(|one| jobs_of(args, one)).collect();
     let progress = progress(all.iter().map(Vec::len).sum::<usize>() as u64);
     let mut campaigns = Vec::new();
@@ -404,6 +433,14 @@ fn run_all(args: &RunArgs, prepared: &[Prepared]) -> io::Result<Verdict> {
         Format::Github => print(&github(&campaigns))?,
     }
     Ok(verdict(&campaigns))
+}
+
+/// How many runs at once.
+fn jobs(wanted: Option<u16>) -> usize {
+    wanted.map_or_else(
+        || std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        usize::from,
+    )
 }
 
 /// Which seeds of a scenario are run where.

@@ -123,6 +123,22 @@ impl Run {
         }
     }
 
+    /// The first thing that went wrong: a promise, `expect`, `converge` or `simulator`; when, and what.
+    #[must_use]
+    pub fn failed_oracle(&self) -> Option<(&'static str, u64, &str)> {
+        let end = self.simulated_ms;
+        if let Some(reason) = &self.failure {
+            return Some(("simulator", end, reason));
+        }
+        if let Some(one) = self.violations.first() {
+            return Some((one.promise.as_str(), one.at, &one.what));
+        }
+        if let Some(one) = self.unmet.first() {
+            return Some(("expect", one.at, &one.what));
+        }
+        self.unsettled.as_ref().map(|what| ("converge", end, what.as_str()))
+    }
+
     /// A run that could not be made.
     #[must_use]
     pub fn failed(seed: u64, reason: String) -> Self {
@@ -216,7 +232,7 @@ pub(crate) fn on_fresh_thread(seed: u64, run: impl FnOnce() -> Run + Send) -> Ru
 }
 
 /// A panic ends one run alone: the simulator failed.
-fn caught(seed: u64, run: impl FnOnce() -> Run) -> Run {
+pub(crate) fn caught(seed: u64, run: impl FnOnce() -> Run) -> Run {
     std::panic::catch_unwind(AssertUnwindSafe(run))
         .unwrap_or_else(|panic| Run::failed(seed, format!("panicked: {}", said(&*panic))))
 }

@@ -17,7 +17,7 @@ pub use expression::{Limit, SpanRange, Time, Timing};
 pub use plan::{Action, Expected, Mishap, Plan};
 
 /// What breaks when on a simulated pair, and what must hold.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Scenario {
     /// The scenario's name: letters, digits and `-`.
@@ -329,7 +329,9 @@ pub enum ScenarioError {
     #[error("the manifest has no product `{0}`")]
     Product(ProductName),
     /// A reload that says nothing, or two things.
-    #[error("step {0}: a reload takes exactly one of `manifest`, `addUser`, `seatsPercent` and `licensesEnd`")]
+    #[error(
+        "step {0}: a reload takes exactly one of `manifest`, `addUser`, `seatsPercent` and `licensesEnd`"
+    )]
     Reload(usize),
     /// A step, counted from 1, with a number that is out of range.
     #[error("step {step}: {problem}")]

@@ -64,6 +64,8 @@ pub struct Choices {
     seed: u64,
     stream: Stream,
     given: std::vec::IntoIter<Choice>,
+    /// Whether everything after the recording is the first possibility.
+    is_exact: bool,
     made: Vec<Choice>,
 }
 
@@ -78,7 +80,13 @@ impl Choices {
     #[must_use]
     pub fn replay(seed: u64, recorded: Vec<Choice>) -> Self {
         let stream = Stream::named(seed, "choices");
-        Self { seed, stream, given: recorded.into_iter(), made: Vec::new() }
+        Self { seed, stream, given: recorded.into_iter(), is_exact: false, made: Vec::new() }
+    }
+
+    /// Decisions as recorded; after the end of the recording always the first possibility, which is the simplest.
+    #[must_use]
+    pub fn exactly(seed: u64, recorded: Vec<Choice>) -> Self {
+        Self { is_exact: true, ..Self::replay(seed, recorded) }
     }
 
     /// The seed that this run was started from.
@@ -95,6 +103,7 @@ impl Choices {
         let drawn = self.stream.draw() % n;
         let chosen = match self.given.next() {
             Some(given) if given.chosen < n => given.chosen,
+            _ if self.is_exact => 0,
             _ => drawn,
         };
         self.made.push(Choice { label: Cow::Borrowed(label), of: n, chosen });
@@ -110,6 +119,12 @@ impl Choices {
     pub fn span(&mut self, label: &'static str, least: Span, most: Span) -> Span {
         let width = most.less(least).ms().saturating_add(1);
         least + Span::from_ms(self.choose(label, width))
+    }
+
+    /// What was decided, in order.
+    #[must_use]
+    pub fn into_made(self) -> Vec<Choice> {
+        self.made
     }
 
     /// What was decided so far, in order.
@@ -142,6 +157,16 @@ mod tests {
         let drawn = draws(&mut first);
         let mut again = Choices::replay(99, first.made().to_vec());
         assert_eq!(draws(&mut again), drawn);
+    }
+
+    #[test]
+    fn an_exact_recording_ends_in_first_possibilities() {
+        let mut first = Choices::from_seed(7);
+        let drawn = draws(&mut first);
+        let short: Vec<_> = first.made().iter().take(5).cloned().collect();
+        let again = draws(&mut Choices::exactly(7, short));
+        assert_eq!(again.get(..5), drawn.get(..5));
+        assert!(again.iter().skip(5).all(|chosen| *chosen == 0));
     }
 
     #[test]

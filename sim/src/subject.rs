@@ -157,7 +157,8 @@ impl Subject {
         if let Some(user) = &reload.add_user {
             return self.with_user(user.clone());
         }
-        let end = reload.licenses_end.as_ref().map(|time| self.start + time.resolve(&self.timing()));
+        let end =
+            reload.licenses_end.as_ref().map(|time| self.start + time.resolve(&self.timing()));
         self.relicensed(|license| {
             if let Some(percent) = reload.seats_percent {
                 let seats = u64::from(license.seats.0) * u64::from(percent) / 100;

@@ -1,8 +1,9 @@
 //! `durability`: an acknowledged lease is known after every crash and restart of either server alone.
 //!
 //! A server must know a lease that it gave or renewed itself, and one that its peer gave before the server read a
-//! heartbeat that says *paired*. It does not claim anything of a server whose disk was swapped for an empty one
-//! since, after a split, nor of a lease whose holder's belief had ended or that was being released.
+//! heartbeat that says *paired*, where that had not waited while the server stood still. It does not claim anything of a
+//! server whose disk was swapped for an empty one since, after a split, nor of a lease whose holder's belief had ended or
+//! that was being released.
 
 use crate::history::{Ask, Event};
 use crate::oracle::view::Holding;
@@ -48,7 +49,10 @@ fn must_know(view: &View<'_>, server: &str, holding: &Holding<'_>, at: u64) -> b
     let given = holding.beliefs.iter().find(|(when, _, by)| *by == server && *when <= at);
     let told = view
         .heard(server)
-        .find(|(when, active, paired)| *active && *paired && *when >= holding.since && *when <= at);
+        .filter(|(when, active, paired)| {
+            *active && *paired && *when >= holding.since && *when <= at
+        })
+        .find(|(when, _, _)| !view.has_just_resumed(server, *when));
     let Some(since) = given.map(|(when, _, _)| *when).or(told.map(|(when, _, _)| when)) else {
         return false;
     };
@@ -106,6 +110,19 @@ mod tests {
         story.hear(300, "lic-b", true, true);
         story.renew(400, "ana", "lic-b", "L1", 404);
         story.check(PROMISE, "410ms `lic-b` does not know the lease L1 that its holder has");
+    }
+
+    #[test]
+    fn a_heartbeat_that_waited_while_its_reader_stood_still_says_nothing_of_now() {
+        let mut story = Story::started();
+        story.grant(100, "ana", "lic-a", "L1");
+        story.resume(300, "lic-b");
+        story.hear(300, "lic-b", true, true);
+        story.renew(400, "ana", "lic-b", "L1", 404);
+        story.check(PROMISE, "");
+        story.hear(500, "lic-b", true, true);
+        story.renew(600, "ana", "lic-b", "L1", 404);
+        story.check(PROMISE, "610ms `lic-b` does not know the lease L1 that its holder has");
     }
 
     #[test]

@@ -166,6 +166,10 @@ impl Story {
         self.fault(at, Fault::Start { server: server.into(), empty });
     }
 
+    pub(crate) fn resume(&mut self, at: u64, server: &str) {
+        self.fault(at, Fault::Resume { server: server.into() });
+    }
+
     pub(crate) fn cut(&mut self, at: u64, a: &str, b: &str) {
         self.fault(at, Fault::Cut { from: a.into(), to: b.into() });
         self.fault(at, Fault::Cut { from: b.into(), to: a.into() });

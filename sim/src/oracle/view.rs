@@ -189,6 +189,13 @@ impl<'a> View<'a> {
         })
     }
 
+    /// Whether a server's machine went on in this millisecond: what it reads then may be old.
+    pub(crate) fn has_just_resumed(&self, server: &str, at: u64) -> bool {
+        self.faults.iter().any(|(when, fault)| {
+            *when == at && matches!(fault, Fault::Resume { server: of } if of == server)
+        })
+    }
+
     /// The heartbeats that a server read: when, whether the sender was active, whether it said *paired*.
     pub(crate) fn heard(&self, server: &str) -> impl Iterator<Item = (u64, bool, bool)> {
         self.entries.iter().filter(move |entry| entry.host == server).filter_map(|entry| {

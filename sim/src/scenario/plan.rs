@@ -12,7 +12,7 @@ use crate::scenario::{
 };
 
 /// What is done in a run, and what is judged.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// What happens, by time.
     pub actions: Vec<(Span, Action)>,
@@ -30,6 +30,8 @@ pub struct Plan {
     pub products: Vec<ProductName>,
     /// How long they hold a seat; absent: to the end.
     pub hold: Option<SpanRange>,
+    /// Whether what happens is drawn by each run instead: core world only.
+    pub is_wild: bool,
 }
 
 /// Something that happens.
@@ -274,7 +276,8 @@ impl Plan {
     /// The first thing in it that whole servers on turmoil cannot do, by its word in a scenario.
     #[must_use]
     pub fn needs_core(&self) -> Option<&'static str> {
-        self.actions.iter().find_map(|(_, action)| action.core_only())
+        let wild = self.is_wild.then_some("fuzz");
+        wild.or_else(|| self.actions.iter().find_map(|(_, action)| action.core_only()))
     }
 }
 
@@ -317,7 +320,8 @@ impl Scenario {
         };
         let clients = (!self.clients.crowded).then(|| self.clients.count.unwrap_or(CLIENTS));
         let hold = self.clients.hold;
-        Ok(Plan { actions, expected, gap, promises, mended_at, clients, products, hold })
+        let is_wild = false;
+        Ok(Plan { actions, expected, gap, promises, mended_at, clients, products, hold, is_wild })
     }
 }
 

@@ -277,7 +277,10 @@ impl<'a> Stage<'a> {
             | Action::Stall { .. }
             | Action::ClockRate { .. }
             | Action::ClockJump { .. } => {
-                return Err(format!("turmoil cannot do `{}`", action.core_only().unwrap_or("this")));
+                return Err(format!(
+                    "turmoil cannot do `{}`",
+                    action.core_only().unwrap_or("this")
+                ));
             }
         }
         Ok(())

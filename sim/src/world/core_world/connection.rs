@@ -318,14 +318,6 @@ impl Stage<'_> {
             }
         }
     }
-
-    /// The connections that are open at one end at least.
-    pub(super) fn open_connections(&self) -> Vec<usize> {
-        let open = |one: &Connection| one.ends.iter().any(|(_, open)| *open);
-        (0..self.connections.len())
-            .filter(|id| self.connections.get(*id).is_some_and(open))
-            .collect()
-    }
 }
 
 /// The connection that a process uses.

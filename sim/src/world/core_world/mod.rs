@@ -17,8 +17,9 @@ mod queue;
 mod reconciler;
 mod stage;
 mod states;
+mod wild;
 
-use crate::run::{Run, on_fresh_thread};
+use crate::run::{Run, caught, on_fresh_thread};
 use crate::seed::{Choice, Choices};
 use crate::world::leak_net;
 use crate::world::setup::Setup;
@@ -121,11 +122,31 @@ pub fn replay(setup: &Setup, seed: u64, recorded: Vec<Choice>) -> Run {
     play(setup, Choices::replay(seed, recorded)).0
 }
 
+/// Runs recorded choices, and whatever is simplest where they end; gives the choices that were made.
+#[must_use]
+pub fn replay_exactly(setup: &Setup, seed: u64, recorded: Vec<Choice>) -> (Run, Vec<Choice>) {
+    let (run, choices) = play(setup, Choices::exactly(seed, recorded));
+    (run, choices.into_made())
+}
+
+/// Runs a seed, and gives the choices that were made.
+#[must_use]
+pub fn run_recorded(setup: &Setup, seed: u64) -> (Run, Vec<Choice>) {
+    let (run, choices) = play(setup, Choices::from_seed(seed));
+    (run, choices.into_made())
+}
+
+/// Runs a seed; a panic is the simulator's failure.
+#[must_use]
+pub fn run_caught(setup: &Setup, seed: u64) -> Run {
+    caught(seed, || run(setup, seed))
+}
+
 /// How many runs of a hundred have the real store on their disks.
 const REAL_DISKS: u64 = 5;
 
 /// Runs choices, and gives those that were made.
-pub(crate) fn play(setup: &Setup, mut choices: Choices) -> (Run, Choices) {
+fn play(setup: &Setup, mut choices: Choices) -> (Run, Choices) {
     let seed = choices.seed();
     let is_real = choices.choose("disk", 100) >= 100 - REAL_DISKS;
     let (run, choices) = if is_real {

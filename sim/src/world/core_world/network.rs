@@ -1,8 +1,6 @@
 //! The network: which messages arrive, when, and how often. Requests and answers of clients are messages of their own;
 //! the connection between the servers is in `connection`.
 
-use tandem::measure::Span;
-
 use super::queue::{MS, Micros};
 use super::stage::Stage;
 use super::{Event, Node};
@@ -64,11 +62,6 @@ impl Network {
 
     pub(super) fn link_mut(&mut self, from: Node, to: Node) -> Option<&mut Link> {
         self.links.get_mut(from).and_then(|row| row.get_mut(to))
-    }
-
-    /// The longest that a message takes on a link where nothing is wrong.
-    pub(super) fn longest(&self) -> Span {
-        Span::from_ms(self.most.div_ceil(MS))
     }
 
     /// Every pair of nodes, in order.

@@ -224,7 +224,7 @@ impl Stage<'_> {
                 }
                 Effect::Held { .. } => {
                     let Some((server, proof)) = answer.take() else { continue };
-                    let hold = self.setup.plan.hold;
+                    let hold = self.plan.hold;
                     let client = &self.clients[person];
                     let place = client.list.iter().position(|one| *one == server);
                     let is_new = matches!(client.mode, Mode::Asking);

@@ -3,6 +3,7 @@
 //! It carries out a scenario's plan, mends everything at its end, waits until the pair has come to rest, and reads the
 //! disks before each step, at each expectation and at the end, as the turmoil world does.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use tandem::manifest::types::Role;
@@ -22,7 +23,7 @@ use super::reconciler::Reconciler;
 use super::{Event, Node};
 use crate::history::{self, Fault};
 use crate::run::{Run, Unmet, World};
-use crate::scenario::{Action, Expected, Mishap, Reload};
+use crate::scenario::{Action, Expected, Mishap, Plan, Reload};
 use crate::seed::Choices;
 use crate::world::setup::Setup;
 
@@ -44,6 +45,7 @@ const LOOK_EVERY: Micros = 200 * MS;
 /// A run that is going on.
 pub(super) struct Stage<'a> {
     pub(super) setup: &'a Setup,
+    pub(super) plan: Cow<'a, Plan>,
     pub(super) ground: Arc<Ground>,
     pub(super) choices: Choices,
     pub(super) queue: Queue<Event>,
@@ -86,8 +88,14 @@ impl<'a> Stage<'a> {
         let clients = (0..ground.people.len())
             .map(|place| Client::new(place, Clock::new(0, rate(&mut choices), ground.start)))
             .collect();
+        let plan = if setup.plan.is_wild {
+            Cow::Owned(super::wild::plan(&mut choices, setup, &ground.servers))
+        } else {
+            Cow::Borrowed(&setup.plan)
+        };
         let mut stage = Self {
             setup,
+            plan,
             ground,
             choices,
             queue: Queue::new(),
@@ -117,7 +125,7 @@ impl<'a> Stage<'a> {
     }
 
     pub(super) fn play(mut self) -> (Run, Choices) {
-        let plan = &self.setup.plan;
+        let plan = self.plan.clone();
         let late = self.setup.subject.config.redundancy.heartbeat.ms() * MS;
         for (at, action) in &plan.actions {
             let at = at.ms() * MS + self.choices.choose("late", late);
@@ -148,9 +156,8 @@ impl<'a> Stage<'a> {
     /// Lets everything happen until a time, and looks at what is expected by then.
     fn go_on_until(&mut self, end: Micros) {
         loop {
-            let plan = &self.setup.plan;
-            let next = plan.expected.get(self.expected);
-            let stop = next.map_or(end, |one| end.min(one.at.ms() * MS));
+            let next = self.plan.expected.get(self.expected).cloned();
+            let stop = next.as_ref().map_or(end, |one| end.min(one.at.ms() * MS));
             while let Some((at, event)) = self.queue.pop_until(stop) {
                 self.log.now = at;
                 self.happen(event);
@@ -159,7 +166,7 @@ impl<'a> Stage<'a> {
             let Some(expected) = next.filter(|one| one.at.ms() * MS <= stop) else { return };
             self.expected += 1;
             self.look_at_disks();
-            self.unmet.extend(self.is_unmet(expected));
+            self.unmet.extend(self.is_unmet(&expected));
         }
     }
 

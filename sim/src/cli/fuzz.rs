@@ -1,0 +1,175 @@
+//! `fuzz`: runs in which everything is drawn, until the time is over.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use clap::Args;
+use serde_json::{Value, json};
+use tandem::measure::Span;
+use tandem::seam::World;
+
+use super::{Format, pretty, print, quoted, say};
+use crate::fuzz::{Failed, Found, fuzz};
+use crate::run::Verdict;
+use crate::world::core_world::States;
+use crate::world::setup::Setup;
+
+/// The version of the report's form.
+const SCHEMA: u32 = 1;
+
+/// What `fuzz` takes.
+#[derive(Debug, Args)]
+pub(super) struct FuzzArgs {
+    /// For how long: `30s`, `10m`.
+    #[arg(long = "for", value_name = "DURATION")]
+    lasts: Span,
+    /// How many seeds run at once; as many as there are processors where it is absent.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// The first seed.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+    /// The manifest to simulate, instead of the example with few seats.
+    #[arg(long, value_name = "FILE")]
+    pub(super) manifest: Option<PathBuf>,
+    /// Where failures are written, each a file that `replay` takes.
+    #[arg(long, value_name = "DIR", default_value = "sim/regressions")]
+    out: PathBuf,
+    /// How to print the results.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+}
+
+/// Fuzzes, writes what failed, prints what was found.
+pub(super) fn run(args: &FuzzArgs, setup: &Setup) -> io::Result<Verdict> {
+    let clock = World::real().clock;
+    let end = clock.now().moment + args.lasts;
+    let jobs = super::jobs(args.jobs);
+    let manifest = args.manifest.as_ref().map(|path| path.display().to_string());
+    let count = AtomicU64::new(0);
+    let goes_on = || clock.now().moment < end;
+    let done = |_: &crate::run::Run| {
+        count.fetch_add(1, Ordering::Relaxed);
+    };
+    let begun = clock.now().moment;
+    let found = fuzz(setup, manifest.as_deref(), args.seed, jobs, &goes_on, &done);
+    let took = clock.now().moment.since(begun);
+    let mut files = Vec::new();
+    for failed in &found.failed {
+        files.push(match &failed.regression {
+            Some(regression) => Some(kept(&args.out, failed, &regression.write()?)?),
+            None => None,
+        });
+    }
+    match args.format {
+        Format::Json => print(&pretty(&report(&found, &files)))?,
+        Format::Human | Format::Github => print(&told(&found, &files, took))?,
+    }
+    Ok(match found.failed.iter().map(|failed| failed.oracle.as_str()).max() {
+        None => Verdict::Held,
+        _ if found.failed.iter().any(|failed| failed.oracle == "simulator") => Verdict::Failed,
+        _ if found.failed.iter().all(|failed| failed.oracle == "converge") => Verdict::Unsettled,
+        Some(_) => Verdict::Violated,
+    })
+}
+
+fn kept(folder: &Path, failed: &Failed, text: &str) -> io::Result<PathBuf> {
+    std::fs::create_dir_all(folder)?;
+    let file = folder.join(format!("{}-{}.json", failed.oracle, failed.seed));
+    std::fs::write(&file, text)?;
+    say(&format!("{}: written\n", file.display()));
+    Ok(file)
+}
+
+fn command(failed: &Failed, file: Option<&PathBuf>) -> String {
+    match file {
+        Some(file) => format!("tandem-sim replay {}", quoted(&file.display().to_string())),
+        None => format!("tandem-sim fuzz --seed {} --for 1ms --jobs 1", failed.seed),
+    }
+}
+
+fn report(found: &Found, files: &[Option<PathBuf>]) -> Value {
+    let failed: Vec<_> = found
+        .failed
+        .iter()
+        .zip(files)
+        .map(|(failed, file)| {
+            json!({
+                "seed": failed.seed,
+                "world": "core",
+                "oracle": failed.oracle,
+                "at": failed.at,
+                "what": failed.what,
+                "replay": command(failed, file.as_ref()),
+            })
+        })
+        .collect();
+    let states: Vec<_> = found
+        .states
+        .seen()
+        .map(|(one, other, link)| json!({"primary": one, "secondary": other, "link": link}))
+        .collect();
+    json!({
+        "schema": SCHEMA,
+        "world": "core",
+        "seeds": found.seeds,
+        "passed": found.seeds - found.failed.len() as u64,
+        "failed": failed,
+        "simulatedMs": found.simulated_ms,
+        "unseen": found.unseen().map(tandem::seen::Mark::name).collect::<Vec<_>>(),
+        "states": states,
+    })
+}
+
+fn told(found: &Found, files: &[Option<PathBuf>], took: Span) -> String {
+    let rate = found.seeds.saturating_mul(1_000) / took.ms().max(1);
+    let mut text = format!(
+        "{} seeds in the core world, {rate} a second, {} hours simulated, {} failed\n",
+        found.seeds,
+        found.simulated_ms / 3_600_000,
+        found.failed.len()
+    );
+    text.push('\n');
+    table(&mut text, found.states);
+    let unseen: Vec<_> = found.unseen().map(tandem::seen::Mark::name).collect();
+    if !unseen.is_empty() {
+        let _ = writeln!(text, "\nnever reached: {}", unseen.join(", "));
+    }
+    for (failed, file) in found.failed.iter().zip(files) {
+        if file.is_some() || failed.oracle == "simulator" {
+            let _ = writeln!(
+                text,
+                "\n{}, seed {}, at {}ms: {}\n  replay: {}",
+                failed.oracle,
+                failed.seed,
+                failed.at,
+                failed.what,
+                command(failed, file.as_ref())
+            );
+        }
+    }
+    text
+}
+
+/// State of the primary by state of the secondary: how the link was seen to be (up, down, cut).
+fn table(text: &mut String, states: States) {
+    let words = States::words();
+    let _ = write!(text, "{:13}", "");
+    for word in words {
+        let _ = write!(text, "{word:>14}");
+    }
+    text.push('\n');
+    for one in words {
+        let _ = write!(text, "{one:13}");
+        for other in words {
+            let cell: String = [("up", 'u'), ("down", 'd'), ("cut", 'c')]
+                .into_iter()
+                .map(|(link, letter)| if states.has(one, other, link) { letter } else { '.' })
+                .collect();
+            let _ = write!(text, "{cell:>14}");
+        }
+        text.push('\n');
+    }
+}

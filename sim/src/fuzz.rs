@@ -1,0 +1,198 @@
+//! Swarm testing: runs in the core world in which everything is drawn, faults too, for as long as there is time. What
+//! breaks a promise is shrunk and kept as a file.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use tandem::measure::{Seats, Span};
+use tandem::name::UserName;
+use tandem::seen::{Mark, Marks};
+
+use crate::oracle::Promise;
+use crate::regression::Regression;
+use crate::run::Run;
+use crate::scenario::{Reload, Scenario};
+use crate::shrink::shrink;
+use crate::subject::{Subject, SubjectError};
+use crate::world::core_world::{self, States};
+use crate::world::setup::Setup;
+
+/// How many runs a failure is shrunk in.
+const SHRINK_RUNS: usize = 3_000;
+/// How many failures of one kind are shrunk and kept.
+const KEPT: usize = 3;
+/// The seats of each license where no manifest is given: few, so that they are always short.
+const SEATS: Seats = Seats(3);
+/// The ttl where no manifest is given: short, so that leases run out.
+const TTL: Span = Span::from_secs(30);
+
+/// The promises that hold whatever happens. Those about when somebody is served again are judged by scenarios, whose
+/// faults they know.
+const PROMISES: [Promise; 7] = [
+    Promise::RoleEncoding,
+    Promise::OneVoice,
+    Promise::Capacity,
+    Promise::Durability,
+    Promise::SameConfig,
+    Promise::Entitlement,
+    Promise::Convergence,
+];
+
+/// What is run by fuzzing: a manifest, or the example with few seats and a short ttl.
+///
+/// # Errors
+/// The configuration cannot be simulated.
+pub fn setup(manifest: Option<&Path>) -> Result<Setup, SubjectError> {
+    let subject = match manifest {
+        Some(path) => Subject::load(path, None)?,
+        None => small(&Subject::example(None)?)?,
+    };
+    let scenario = Scenario {
+        scenario: "fuzz".to_owned(),
+        clients: crate::scenario::Clients {
+            crowded: true,
+            hold: "2s..60s".parse().ok(),
+            ..Default::default()
+        },
+        ..Scenario::default()
+    };
+    // A scenario without steps fits every manifest.
+    let mut plan = scenario.plan(&subject.manifest).unwrap_or_default();
+    plan.is_wild = true;
+    plan.promises = PROMISES.to_vec();
+    let mut reloads = Vec::new();
+    for reload in reloads_of() {
+        reloads.push(subject.reloaded(&reload)?);
+    }
+    Ok(Setup::new(subject, plan, reloads))
+}
+
+fn reloads_of() -> Vec<Reload> {
+    let user = |name: &str| Reload { add_user: UserName::new(name).ok(), ..Reload::default() };
+    let fewer = Reload { seats_percent: Some(60), ..Reload::default() };
+    vec![user("tandem-sim-one"), fewer, user("tandem-sim-two")]
+}
+
+fn small(subject: &Subject) -> Result<Subject, SubjectError> {
+    let mut manifest = subject.manifest.clone();
+    manifest.leases.ttl = TTL;
+    for seats in &mut manifest.seats {
+        seats.ttl = None;
+    }
+    let subject =
+        Subject::new("the example, small", manifest, subject.files(), Some(subject.start))?;
+    subject.relicensed(|license| license.seats = license.seats.min(SEATS))
+}
+
+/// What fuzzing found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// How many seeds were run.
+    pub seeds: u64,
+    /// How much was simulated, in milliseconds.
+    pub simulated_ms: u64,
+    /// Which marks were come to.
+    pub seen: Marks,
+    /// In which states the two servers were together.
+    pub states: States,
+    /// What failed, by seed.
+    pub failed: Vec<Failed>,
+}
+
+/// A run that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// The seed.
+    pub seed: u64,
+    /// The promise, `converge` or `simulator`.
+    pub oracle: String,
+    /// When, in milliseconds since the run began.
+    pub at: u64,
+    /// What was seen.
+    pub what: String,
+    /// The recorded run, shrunk, for the first of a kind.
+    pub regression: Option<Box<Regression>>,
+}
+
+impl Found {
+    /// The marks that no run came to.
+    pub fn unseen(&self) -> impl Iterator<Item = Mark> {
+        let seen = self.seen;
+        Mark::ALL.iter().copied().filter(move |mark| !seen.has(*mark))
+    }
+}
+
+/// Runs seeds from the first on, so many at once, until it is time to stop.
+pub fn fuzz(
+    setup: &Setup,
+    manifest: Option<&str>,
+    first: u64,
+    jobs: usize,
+    goes_on: &(dyn Fn() -> bool + Sync),
+    done: &(dyn Fn(&Run) + Sync),
+) -> Found {
+    let next = AtomicU64::new(first);
+    let stopped = AtomicBool::new(false);
+    let found = Mutex::new(Found::default());
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.max(1) {
+            scope.spawn(|| {
+                while !stopped.load(Ordering::Relaxed) && goes_on() {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    let run = core_world::run_caught(setup, seed);
+                    done(&run);
+                    let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+                    found.take(&run);
+                }
+                stopped.store(true, Ordering::Relaxed);
+            });
+        }
+    });
+    let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    found.failed.sort_by_key(|failed| failed.seed);
+    let mut kept: BTreeMap<String, usize> = BTreeMap::new();
+    for failed in &mut found.failed {
+        let known = kept.entry(failed.oracle.clone()).or_default();
+        *known += 1;
+        if *known <= KEPT && failed.oracle != "simulator" {
+            failed.regression = Some(Box::new(shrunk(setup, manifest, failed)));
+        }
+    }
+    found
+}
+
+impl Found {
+    fn take(&mut self, run: &Run) {
+        self.seeds += 1;
+        self.simulated_ms += run.simulated_ms;
+        self.seen = self.seen.union(run.seen);
+        self.states = self.states.union(run.states);
+        if let Some((oracle, at, what)) = run.failed_oracle() {
+            let (oracle, what) = (oracle.to_owned(), what.to_owned());
+            self.failed.push(Failed { seed: run.seed, oracle, at, what, regression: None });
+        }
+    }
+}
+
+fn shrunk(setup: &Setup, manifest: Option<&str>, failed: &Failed) -> Regression {
+    let (run, choices) = core_world::run_recorded(setup, failed.seed);
+    let whole = Regression::of_fuzz(manifest.map(str::to_owned), failed.seed, &run, &choices);
+    whole.shrunk(setup)
+}
+
+impl Regression {
+    /// The shortest that still fails in the same way; itself where it does not fail.
+    #[must_use]
+    pub fn shrunk(self, setup: &Setup) -> Self {
+        let Some(oracle) = self.oracle.clone() else { return self };
+        let seed = self.seed;
+        let fails = |run: &Run| run.failed_oracle().is_some_and(|(of, _, _)| of == oracle);
+        let shrunk = shrink(self.choices(), SHRINK_RUNS, &mut |choices| {
+            fails(&core_world::replay_exactly(setup, seed, choices.to_vec()).0)
+        });
+        let (run, _) = core_world::replay_exactly(setup, seed, shrunk.choices.clone());
+        if fails(&run) { self.with(&run, &shrunk.choices) } else { self }
+    }
+}

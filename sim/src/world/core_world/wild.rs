@@ -1,0 +1,214 @@
+//! A run that nobody wrote down: which faults exist at all and how often is drawn first (swarm testing: a run with few
+//! kinds of faults goes deeper into each), then what happens when.
+//!
+//! Both are choices of the run's one stream, so that shrinking it takes faults away. Choice 0 is always the tamer one.
+
+use tandem::measure::Span;
+use tandem::name::ServerName;
+
+use crate::scenario::{Action, Mishap, Plan, Reload};
+use crate::seed::Choices;
+use crate::world::setup::Setup;
+
+/// The most faults of a run.
+const FAULTS: u64 = 12;
+/// Between when faults happen.
+const FIRST: Span = Span::from_secs(2);
+const LAST: Span = Span::from_secs(100);
+/// When everything is mended.
+const MENDED: Span = Span::from_secs(120);
+/// The longest that a fault lasts.
+const LASTS: Span = Span::from_secs(45);
+
+/// The kinds of faults.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Crash,
+    Kill,
+    Stop,
+    LostDisk,
+    Cut,
+    CutOneWay,
+    Hold,
+    Slow,
+    CutOffClients,
+    Pause,
+    Suspend,
+    Loss,
+    Duplicate,
+    Reorder,
+    Clog,
+    Stall,
+    FailSync,
+    FullDisk,
+    Rate,
+    Jump,
+    Reload,
+}
+
+impl Kind {
+    const ALL: [Self; 21] = [
+        Self::Crash,
+        Self::Kill,
+        Self::Stop,
+        Self::LostDisk,
+        Self::Cut,
+        Self::CutOneWay,
+        Self::Hold,
+        Self::Slow,
+        Self::CutOffClients,
+        Self::Pause,
+        Self::Suspend,
+        Self::Loss,
+        Self::Duplicate,
+        Self::Reorder,
+        Self::Clog,
+        Self::Stall,
+        Self::FailSync,
+        Self::FullDisk,
+        Self::Rate,
+        Self::Jump,
+        Self::Reload,
+    ];
+}
+
+/// The plan of a run.
+pub(super) fn plan(choices: &mut Choices, setup: &Setup, servers: &[ServerName; 2]) -> Plan {
+    let there: Vec<Kind> =
+        Kind::ALL.into_iter().filter(|_| choices.choose("exists", 3) == 2).collect();
+    let mut draw = Draw { choices, servers, actions: Vec::new(), reloads: setup.reloads.len() };
+    let count = if there.is_empty() { 0 } else { draw.choices.choose("faults", FAULTS + 1) };
+    for _ in 0..count {
+        let kind = draw.choices.choose("kind", there.len() as u64);
+        let kind = usize::try_from(kind).ok().and_then(|place| there.get(place));
+        if let Some(kind) = kind {
+            draw.fault(*kind);
+        }
+    }
+    let mut actions = draw.actions;
+    actions.sort_by_key(|(at, _)| *at);
+    Plan { actions, expected: Vec::new(), mended_at: MENDED, is_wild: false, ..setup.plan.clone() }
+}
+
+struct Draw<'a> {
+    choices: &'a mut Choices,
+    servers: &'a [ServerName; 2],
+    actions: Vec<(Span, Action)>,
+    reloads: usize,
+}
+
+impl Draw<'_> {
+    fn server(&mut self) -> String {
+        let place = self.choices.choose("server", 2);
+        self.servers[usize::from(place == 1)].to_string()
+    }
+
+    /// Short times as often as long ones.
+    fn lasts(&mut self) -> Span {
+        let longest = LASTS.ms() >> self.choices.choose("shorter", 8);
+        Span::from_ms(1 + self.choices.choose("lasts", longest.max(2)))
+    }
+
+    /// Something that happens, and what ends it after a while.
+    fn lasting(&mut self, begin: Action, end: Action) {
+        let at = self.choices.span("at", FIRST, LAST);
+        let until = at + self.lasts();
+        self.actions.push((at, begin));
+        self.actions.push((until, end));
+    }
+
+    fn fault(&mut self, kind: Kind) {
+        let server = self.server();
+        let [a, b] = self.servers.each_ref().map(ToString::to_string);
+        match kind {
+            Kind::Crash => self
+                .lasting(Action::Crash(server.clone()), Action::Restart { server, empty: false }),
+            Kind::Kill => {
+                self.lasting(Action::Kill(server.clone()), Action::Restart { server, empty: false })
+            }
+            Kind::Stop => {
+                self.lasting(Action::Stop(server.clone()), Action::Restart { server, empty: false })
+            }
+            Kind::LostDisk => {
+                self.lasting(Action::Crash(server.clone()), Action::Restart { server, empty: true })
+            }
+            Kind::Cut => {
+                self.lasting(Action::Cut(a.clone(), b.clone()), Action::Repair(a, b));
+            }
+            Kind::CutOneWay => {
+                let (from, to) = if server == a { (a, b) } else { (b, a) };
+                let end = Action::Repair(from.clone(), to.clone());
+                self.lasting(Action::CutOneWay(from, to), end);
+            }
+            Kind::Hold => {
+                self.lasting(Action::Hold(a.clone(), b.clone()), Action::Release(a, b));
+            }
+            Kind::Slow => {
+                self.lasting(Action::Slow(a.clone(), b.clone()), Action::Repair(a, b));
+            }
+            Kind::CutOffClients => {
+                let clients = "clients".to_owned();
+                let end = Action::Repair(clients.clone(), server.clone());
+                self.lasting(Action::Cut(clients, server), end);
+            }
+            Kind::Pause => {
+                self.lasting(Action::Pause(server.clone()), Action::Resume(server));
+            }
+            Kind::Suspend => {
+                let at = self.choices.span("at", FIRST, LAST);
+                let lasts = self.lasts();
+                self.actions.push((at, Action::Suspend { percent: 50, lasts }));
+            }
+            Kind::Loss => self.share(Mishap::Loss, server),
+            Kind::Duplicate => self.share(Mishap::Duplicate, server),
+            Kind::Reorder => self.share(Mishap::Reorder, server),
+            Kind::Clog => {
+                let at = self.choices.span("at", FIRST, LAST);
+                self.actions.push((at, Action::Clog(a, b)));
+            }
+            Kind::Stall => self.lasting(
+                Action::Stall { server: server.clone(), stalled: true },
+                Action::Stall { server, stalled: false },
+            ),
+            Kind::FailSync => {
+                let at = self.choices.span("at", FIRST, LAST);
+                self.actions.push((at, Action::FailSync(server)));
+            }
+            Kind::FullDisk => self.lasting(
+                Action::DiskFull { server: server.clone(), full: true },
+                Action::DiskFull { server, full: false },
+            ),
+            Kind::Rate => {
+                let fast = self.choices.choose("fast", 20_001);
+                let ppm = 10_000 - i64::try_from(fast).unwrap_or(0);
+                let at = self.choices.span("at", FIRST, LAST);
+                self.actions.push((at, Action::ClockRate { of: server, ppm }));
+            }
+            Kind::Jump => {
+                let jump = self.choices.choose("jump", 7_200_001);
+                let ms = 3_600_000 - i64::try_from(jump).unwrap_or(0);
+                let at = self.choices.span("at", FIRST, LAST);
+                self.actions.push((at, Action::ClockJump { server, ms }));
+            }
+            Kind::Reload if self.reloads > 0 => {
+                self.reloads -= 1;
+                let at = self.choices.span("at", FIRST, LAST);
+                let degraded = self.choices.choose("degraded", 2) == 1;
+                self.actions.push((at, Action::Reload(Reload { degraded, ..Reload::default() })));
+            }
+            Kind::Reload => {}
+        }
+    }
+
+    fn share(&mut self, mishap: Mishap, server: String) {
+        let other = if self.choices.choose("with", 2) == 0 { "clients" } else { "" };
+        let other = match other {
+            "" => self.servers.iter().map(ToString::to_string).find(|name| *name != server),
+            clients => Some(clients.to_owned()),
+        };
+        let between = [server, other.unwrap_or_default()];
+        let percent = u8::try_from(1 + self.choices.choose("percent", 20)).unwrap_or(1);
+        let end = Action::Share { mishap, between: between.clone(), percent: 0 };
+        self.lasting(Action::Share { mishap, between, percent }, end);
+    }
+}
