@@ -58,6 +58,8 @@ mutants! {
     HandsOverEarly = "hands-over-early",
     /// A primary that takes the place of a dead leader gives service back to that when it returns.
     TakesOverWithoutLead = "takes-over-without-lead",
+    /// A bundle that swaps the roles takes effect at each server as it is committed there.
+    RolesAtOnce = "roles-at-once",
     /// A server whose disk hangs goes on as if it did not.
     HungDiskUnnoticed = "hung-disk-unnoticed",
     /// A server that starts speaks to its peer before its disk has taken a write.

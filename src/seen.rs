@@ -71,6 +71,12 @@ marks! {
     LedByWord = "led-by-word",
     /// The peer to which service was handed over did not take it.
     HandoverFailed = "handover-failed",
+    /// A swap of the roles made a server the primary.
+    BecamePrimary = "became-primary",
+    /// A swap of the roles made a server the secondary.
+    BecameSecondary = "became-secondary",
+    /// A server that made the same epochs as its peer took the others.
+    ParityChanged = "parity-changed",
 }
 
 /// A set of marks.

@@ -28,6 +28,9 @@ pub struct Status {
     /// What the server is configured to be; absent while it has no bundle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
+    /// The role that takes effect once both servers run the bundle that is committed here, where that is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_role: Option<Role>,
     /// What the server does now.
     pub state: State,
     /// The number of its time of service.

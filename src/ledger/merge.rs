@@ -4,19 +4,18 @@
 //! both is united. Waiters of both stand in the order of their arrivals. Seats over the capacity are counted, not taken: they drain (pair.md, rule 7).
 
 use super::{Charge, Contents, End, Entry, Lease, Ledger, Terms, ends_kept};
-use crate::manifest::types::Role;
 use crate::measure::Epoch;
 use crate::name::UseId;
 
 impl Ledger {
     /// Merges the other server's ledger into this one. Every lease, also one known before, lives a full ttl from
-    /// now, and is charged anew.
-    pub fn merge(&mut self, theirs: Contents, terms: &Terms<'_>) {
+    /// now, and is charged anew. `next` is the epoch in which this server goes on.
+    pub fn merge(&mut self, theirs: Contents, next: Epoch, terms: &Terms<'_>) {
         let forget = terms.now.moment + ends_kept(terms.config);
         let mine = std::mem::take(self);
         self.position = mine.position;
         // A ledger that ends in records of its own server's covers that time of service; else `knew` says which.
-        let of_other = |epoch: Epoch| epoch.0.is_multiple_of(2) == (terms.role == Role::Primary);
+        let of_other = |epoch: Epoch| epoch.0 % 2 != next.0 % 2;
         self.knew = [mine.knew, mine.position.epoch, theirs.knew, theirs.position.epoch]
             .into_iter()
             .filter(|epoch| of_other(*epoch))

@@ -177,6 +177,17 @@ impl Ledger {
         self.position = Position { epoch, seq: 0 };
     }
 
+    /// Takes everything in it for this server's own of this epoch, knowing nothing of the other server's service.
+    pub fn renumber(&mut self, epoch: Epoch) {
+        self.position.epoch = epoch;
+        self.knew = Epoch(0);
+        self.leases.values_mut().for_each(|entry| entry.lease.heard = epoch);
+        for (end, _) in self.ends.values_mut() {
+            end.epoch = epoch;
+            end.knew = Epoch(0);
+        }
+    }
+
     /// The live leases, by id.
     pub fn leases(&self, now: Moment) -> impl Iterator<Item = LeaseView<'_>> {
         self.leases.values().map(move |entry| entry.view(now))

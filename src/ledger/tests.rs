@@ -285,7 +285,7 @@ proptest! {
         let terms = Terms { config, me: &play.me, role: Role::Primary, unheard: Span::ZERO, now: play.now };
         let before = play.ledger.contents();
         let mut merged = play.ledger.clone();
-        merged.merge(before.clone(), &terms);
+        merged.merge(before.clone(), Epoch(101), &terms);
         let after = merged.contents();
         let ids = |contents: &Contents| -> Vec<LeaseId> {
             contents.leases.iter().map(|lease| lease.id.clone()).collect()

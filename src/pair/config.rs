@@ -47,7 +47,7 @@ impl Pair {
             return;
         }
         let conflict = self.committing.is_some() || commit.base != self.generation();
-        if conflict || !self.keeps_role(&commit.config) {
+        if conflict || !self.has_place_in(&commit.config) {
             if let Some(ticket) = ticket {
                 let refused = Reply::Refused(Refusal::GenerationConflict);
                 out.push(Effect::Reply(ticket, Box::new(refused)));
@@ -59,18 +59,13 @@ impl Pair {
         let committed = Committed {
             generation: commit.generation,
             config: Arc::clone(&commit.config),
+            before: self.stays_before(&commit.config),
             statements: commit.statements.clone(),
             at: self.now.wall,
             ttl_longest: self.ttl_longest(&commit.config),
         };
         let write = Write::Commit(Box::new(committed));
         self.persist_then(vec![write], Next::Install { ticket, commit }, out);
-    }
-
-    /// Whether this server keeps its role under another bundle: a swap on a live pair is a handover.
-    fn keeps_role(&self, config: &Config) -> bool {
-        let role = config.role_of(&self.me);
-        role.is_some() && (self.config.is_none() || role == self.role())
     }
 
     /// The longest ttl of any bundle whose leases may still live once this one runs.
@@ -94,21 +89,24 @@ impl Pair {
         let also = self.committing.take().map(|committing| committing.also).unwrap_or_default();
         let ttl_longest = self.ttl_longest(&commit.config);
         let mut statements =
-            self.committed.take().map(|committed| committed.statements).unwrap_or_default();
+            self.committed.as_ref().map(|known| known.statements.clone()).unwrap_or_default();
         // What the peer runs may replace what was signed here under the same number.
         let first = commit.statements.first().map(generation_of).unwrap_or_default();
         statements.retain(|known| generation_of(known) < first);
         statements.extend(commit.statements);
+        let peer_before = self.peer().map(|peer| peer.name.clone());
+        let role_before = self.role();
+        let before = self.stays_before(&commit.config);
+        self.config = Some(before.clone().unwrap_or_else(|| Arc::clone(&commit.config)));
         self.committed = Some(Committed {
             generation: commit.generation,
-            config: Arc::clone(&commit.config),
+            config: commit.config,
+            before,
             statements,
             at: self.now.wall,
             ttl_longest,
         });
-        let role_before = self.role();
-        let peer_before = self.peer().map(|peer| peer.name.clone());
-        self.config = Some(commit.config);
+        self.choose_parity();
         let peer = self.peer().map(|peer| peer.name.clone());
         if peer_before.is_some() && peer_before != peer && self.facts.peer_key.is_some() {
             // The key that was learned is another server's.
@@ -136,6 +134,7 @@ impl Pair {
         }
         // The peer learns at once what runs here now, and what this server has become.
         self.say_hello(out);
+        self.consider_roles(out);
         self.consider_peer(out);
         self.judge_licenses(out);
     }
@@ -147,11 +146,17 @@ impl Pair {
         }
     }
 
+    /// Whether this server's bundle stands where both have one of the same number: the primary's does.
+    fn wins_ties(&self) -> bool {
+        let role = self.committed.as_ref().and_then(|known| known.config.role_of(&self.me));
+        role == Some(Role::Primary)
+    }
+
     /// Offers the bundle that runs here to a peer that has an older one.
     pub(super) fn offer(&mut self, out: &mut Vec<Effect>) {
         let Some(committed) = &self.committed else { return };
         let (ours, hash) = (committed.generation, committed.hash());
-        let primary = self.is_primary();
+        let primary = self.wins_ties();
         let Some(link) = &mut self.link else { return };
         let Some(hello) = &link.hello else { return };
         let conflicts = hello.generation == ours && hello.bundle != Some(hash) && primary;
@@ -201,7 +206,7 @@ impl Pair {
         }
         let ours = self.generation();
         let offered = chain.last().map(generation_of).unwrap_or_default();
-        let tie = offered == ours && !self.is_primary();
+        let tie = offered == ours && !self.wins_ties();
         if offered < ours || (offered == ours && !tie) {
             return Ok(None);
         }
@@ -224,8 +229,10 @@ impl Pair {
         if config.pair != last.pair || *ours_is != last.pair {
             return Err("the bundle is of another pair".to_owned());
         }
-        if !self.keeps_role(&config) {
-            return Err("the bundle changes this server's role, or has no such server".to_owned());
+        if !self.has_place_in(&config) {
+            return Err(
+                "the bundle has no such server, or another role for it and another peer".to_owned()
+            );
         }
         Ok(Some(Commit { config, statements: chain, generation: offered, base: ours }))
     }
@@ -233,9 +240,9 @@ impl Pair {
     /// Who could sign the bundle after that generation: the operators of it, and the keys this server was given.
     fn keyring_of(&self, generation: Generation) -> Keyring {
         if generation == self.generation() {
-            return match &self.config {
-                Some(config) => {
-                    self.trust.with_operators(&config.bundle.manifest().trust.operators)
+            return match &self.committed {
+                Some(committed) => {
+                    self.trust.with_operators(&committed.config.bundle.manifest().trust.operators)
                 }
                 None => self.trust.clone(),
             };

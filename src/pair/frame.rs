@@ -123,6 +123,12 @@ pub struct Hello {
     /// Who leads; absent from a peer that knows of no handover.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lead: Option<Lead>,
+    /// Whether the roles of its bundle are not in effect at the sender, or not durably.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pending: bool,
+    /// Whether the epochs that it makes are the odd ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub odd: Option<bool>,
     /// Its wall clock: peers more than 60 s apart say so.
     pub wall: Timestamp,
 }

@@ -61,6 +61,8 @@ impl Pair {
             served: self.facts.served,
             met: self.facts.met,
             lead: self.lead_told(),
+            pending: self.roles_are_pending(),
+            odd: self.facts.odd,
             wall: self.now.wall,
         };
         self.send(Frame::Hello(hello), out);
@@ -117,18 +119,21 @@ impl Pair {
             details.insert("apartMs".into(), apart.ms().into());
             self.event("clocks-apart", details, out);
         }
-        if hello.role.is_some() && hello.role == self.role() {
+        let pending = hello.pending || self.roles_are_pending();
+        if hello.role.is_some() && hello.role == self.role() && !pending {
             let mut details = Map::new();
             details.insert("role".into(), hello.role.map_or("none", Role::as_str).into());
             self.event("same-role", details, out);
         }
         self.learn_epoch(hello.epoch);
+        self.settle_parity(&hello, out);
         self.learn_lead(hello.lead.as_ref(), out);
         let active = hello.state == State::Active;
         if let Some(link) = &mut self.link {
             link.hello = Some(hello);
         }
         self.offer(out);
+        self.consider_roles(out);
         if active && !self.is_leader() && matches!(self.phase, Phase::Active(_) | Phase::TakingOver)
         {
             self.stop_serving(out);
@@ -276,8 +281,8 @@ impl Pair {
         }
         seen!(Merged);
         let given = Given::of(&self.ledger, &theirs, &terms);
-        self.ledger.merge(theirs, &terms);
         let epoch = self.next_epoch();
+        self.ledger.merge(theirs, epoch, &terms);
         self.facts.epoch = epoch;
         self.facts.served = true;
         self.facts.paired = false;
@@ -347,6 +352,7 @@ impl Pair {
         active.peering = Peering::Paired;
         self.tell_state(out);
         self.beat(out);
+        self.consider_roles(out);
     }
 
     fn on_durable_at_peer(&mut self, position: Position) {

@@ -71,6 +71,8 @@ pub enum Write {
     Facts(Facts),
     /// A bundle starts, with what was signed about it. The statement is kept for good, the bundle until the next.
     Commit(Box<Committed>),
+    /// The committed bundle takes effect, with its roles: the one before is not needed any longer.
+    RolesBegin,
     /// A record of the ledger.
     Record(Position, Record),
     /// The whole ledger is replaced.
@@ -106,6 +108,9 @@ pub struct Facts {
     /// Who leads, where that was ever said: without a word the primary does.
     #[serde(default)]
     pub lead: Option<Lead>,
+    /// Whether the epochs that this server makes are the odd ones.
+    #[serde(default)]
+    pub odd: Option<bool>,
 }
 
 /// A bundle that was committed.
@@ -115,6 +120,8 @@ pub struct Committed {
     pub generation: Generation,
     /// The bundle, compiled by whoever staged or loaded it.
     pub config: Arc<Config>,
+    /// The bundle that is in effect until both servers run this one, where this one changes their roles.
+    pub before: Option<Arc<Config>>,
     /// What operators signed, oldest first; the last is about this bundle. Written: those that are new. Loaded: every
     /// one that ever was.
     pub statements: Vec<SignedStatement>,
@@ -175,6 +182,11 @@ impl Durable {
                 statements.append(&mut committed.statements);
                 committed.statements = statements;
                 self.committed = Some(committed);
+            }
+            Write::RolesBegin => {
+                if let Some(committed) = &mut self.committed {
+                    committed.before = None;
+                }
             }
             Write::Record(position, record) => self.ledger.apply(*position, record),
             Write::Ledger(contents) => self.ledger = (**contents).clone(),

@@ -15,6 +15,7 @@ mod io;
 mod lead;
 mod phase;
 mod queue;
+mod roles;
 mod standby;
 mod status;
 mod tell;
@@ -114,7 +115,14 @@ impl Pair {
         let now = Now { wall: facts.wall, ..now };
         // One of a version that did not count counts from here on.
         facts.heard = facts.heard.or(Some(now.wall));
-        let config = durable.committed.as_ref().map(|committed| Arc::clone(&committed.config));
+        let config = durable
+            .committed
+            .as_ref()
+            .map(|committed| Arc::clone(committed.before.as_ref().unwrap_or(&committed.config)));
+        if facts.odd.is_none() {
+            let role = config.as_ref().and_then(|config| config.role_of(&me));
+            facts.odd = role.map(|role| role == Role::Primary);
+        }
         let phase = match &config {
             None => Phase::Unconfigured,
             Some(config) => {
@@ -194,7 +202,7 @@ impl Pair {
         }
     }
 
-    /// The compiled bundle that runs.
+    /// The compiled bundle that is in effect: the one before the committed one, while that waits to change the roles.
     #[must_use]
     pub fn config(&self) -> Option<&Arc<Config>> {
         self.config.as_ref()
@@ -239,7 +247,7 @@ impl Pair {
     /// The other server of the bundle.
     #[must_use]
     pub fn peer(&self) -> Option<&Server> {
-        self.config.as_ref().and_then(|config| config.peer_of(&self.me))
+        self.committed.as_ref().and_then(|committed| committed.config.peer_of(&self.me))
     }
 
     /// Keeps the identity key that the peer proved, where the manifest pins none.
@@ -258,14 +266,10 @@ impl Pair {
         self.config.as_ref().map(|config| config.redundancy.clone()).unwrap_or_default()
     }
 
-    /// The next epoch of this server's own: odd ones are the primary's.
+    /// The next epoch of this server's own: one server makes the odd ones, the other the even ones.
     fn next_epoch(&self) -> Epoch {
         let next = self.facts.epoch.0 + 1;
-        let own = match self.role() {
-            Some(Role::Secondary) => 0,
-            _ => 1,
-        };
-        Epoch(if next % 2 == own { next } else { next + 1 })
+        Epoch(if (next % 2 == 1) == self.is_odd() { next } else { next + 1 })
     }
 
     fn tell_time(&mut self, now: Now) {

@@ -15,6 +15,8 @@ pub struct PairStatus {
     pub name: ServerName,
     /// What it is configured to be.
     pub role: Option<Role>,
+    /// The role that takes effect once both servers run the bundle that is committed here, where that is another.
+    pub next_role: Option<Role>,
     /// What it does.
     pub state: State,
     /// The latest epoch it made or learned of.
@@ -77,6 +79,7 @@ impl Pair {
         PairStatus {
             name: self.me.clone(),
             role: self.role(),
+            next_role: self.next_role(),
             state: self.state(),
             epoch: self.facts.epoch,
             generation: self.generation(),

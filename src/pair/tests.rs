@@ -4,6 +4,7 @@ mod frames;
 mod half_dead;
 mod handover;
 mod queue;
+mod roles;
 mod v1;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -21,6 +22,7 @@ const FAILOVER: u64 = 3_000;
 const TTL: u64 = 20_000;
 const A: usize = 0;
 const B: usize = 1;
+const NAMES: [&str; 2] = ["lic-a", "lic-b"];
 
 /// A compiled bundle of a pair with that many seats of `designer` for everyone.
 fn config(seats: u32) -> Config {
@@ -43,13 +45,25 @@ fn compile(
     redundancy: &serde_json::Value,
     change: impl Fn(&mut License),
 ) -> Config {
+    compile_for(NAMES, seats, assign, redundancy, change)
+}
+
+/// The same, of these servers: the primary and the secondary.
+fn compile_for(
+    [primary, secondary]: [&str; 2],
+    seats: u32,
+    assign: &serde_json::Value,
+    redundancy: &serde_json::Value,
+    change: impl Fn(&mut License),
+) -> Config {
+    let ports = if primary < secondary { [4820, 4821] } else { [4821, 4820] };
     let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
     let vendor = PublicKey(key.verifying_key().to_bytes());
     let manifest: Manifest = serde_json::from_value(serde_json::json!({
         "apiVersion": "tandem/v1", "kind": "LicensePair", "metadata": {"name": "test"},
         "servers": [
-            {"name": "lic-a", "role": "primary", "address": "127.0.0.1", "port": 4820},
-            {"name": "lic-b", "role": "secondary", "address": "127.0.0.1", "port": 4821},
+            {"name": primary, "role": "primary", "address": "127.0.0.1", "port": ports[0]},
+            {"name": secondary, "role": "secondary", "address": "127.0.0.1", "port": ports[1]},
         ],
         "trust": {"vendors": [vendor]}, "leases": {"ttl": "20s"}, "redundancy": redundancy,
         "seats": [{"product": "designer", "assign": assign}],
@@ -80,8 +94,8 @@ fn compile(
     let bundle = Bundle::build(
         &manifest,
         vec![
-            (name("lic-a"), "a.alf".to_owned(), file(Role::Primary)),
-            (name("lic-b"), "b.alf".to_owned(), file(Role::Secondary)),
+            (name(primary), "a.alf".to_owned(), file(Role::Primary)),
+            (name(secondary), "b.alf".to_owned(), file(Role::Secondary)),
         ],
     )
     .expect("a bundle");
@@ -104,6 +118,7 @@ struct Machine {
 struct Script {
     now: u64,
     machines: [Machine; 2],
+    names: [&'static str; 2],
     connected: bool,
     cut: bool,
     /// How long a write takes.
@@ -132,6 +147,7 @@ impl Script {
         let mut script = Self {
             now: 1_000,
             machines: [machine(), machine()],
+            names: NAMES,
             connected: false,
             cut: false,
             disk_ms: [1, 1],
@@ -174,7 +190,7 @@ impl Script {
     }
 
     fn start(&mut self, at: usize) {
-        let name = ServerName::new(["lic-a", "lic-b"][at]).expect("a name");
+        let name = ServerName::new(self.names[at]).expect("a name");
         let disk = self.machines[at].disk.clone();
         let trust = Keyring::new(&[], &[operator().public().clone()]);
         let pair = Pair::new(self.time(), name, trust, disk, false);
@@ -341,7 +357,7 @@ impl Script {
 
     fn ask_commit(&mut self, at: usize, config: Config, generation: u64) -> u64 {
         let base = self.pair(at).generation();
-        let name = ServerName::new(["lic-a", "lic-b"][at]).expect("a name");
+        let name = ServerName::new(self.names[at]).expect("a name");
         let statement = ApplyStatement {
             generation: Generation(generation),
             ..ApplyStatement::new(

@@ -212,6 +212,7 @@ impl Pair {
             active.grace = None;
             self.event("grace-over", serde_json::Map::new(), out);
         }
+        self.consider_roles(out);
     }
 
     /// Whether this server has just woken: one that was active starts anew, a standby counts silence anew (rule 11).

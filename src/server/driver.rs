@@ -364,7 +364,7 @@ impl Driver {
     }
 
     /// A connection whose other side has proved who it is: it replaces the one before, unless both were opened at
-    /// once; then the one that the primary opened stays.
+    /// once; then the one stays that was opened by whoever makes the odd epochs: that is never both.
     fn on_new_link(&mut self, new: NewLink) -> Option<Exit> {
         let now = self.setup.world.clock.now();
         let trusted = self.setup.is_trusted_network;
@@ -376,10 +376,9 @@ impl Driver {
         if let Some(current) = &self.link
             && current.is_young(now.moment)
             && current.opened_here != new.opened_here
-            && let Some(role) = view.standing.role
-            && current.opened_here == (role == Role::Primary)
+            && current.opened_here == self.running.pair.is_odd()
         {
-            tracing::debug!("two connections to the peer: the primary's stays");
+            tracing::debug!("two connections to the peer: the earlier one stays");
             return None;
         }
         if self.link.take().is_some()

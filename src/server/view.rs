@@ -22,8 +22,10 @@ pub(super) struct View {
     pub(super) takes_link: bool,
     /// Whether there is a connection to the peer.
     pub(super) is_connected: bool,
-    /// The bundle that runs.
+    /// The bundle that is in effect.
     pub(super) config: Option<Arc<Config>>,
+    /// The bundle that is committed: another one while it waits to change the roles.
+    pub(super) committed: Option<Arc<Config>>,
     /// Its number.
     pub(super) generation: Generation,
     /// The other server.
@@ -42,6 +44,7 @@ impl View {
             takes_link: false,
             is_connected: false,
             config: None,
+            committed: None,
             generation: Generation(0),
             peer: None,
             peer_key: None,
@@ -59,6 +62,7 @@ impl View {
             takes_link: pair.takes_link(),
             is_connected,
             config: pair.config().cloned(),
+            committed: pair.committed().map(|committed| Arc::clone(&committed.config)),
             generation: pair.generation(),
             peer,
             peer_key: key.map(|key| (thumbprint(&key), key)),
@@ -84,7 +88,7 @@ impl View {
 
     /// The other server's name and address, for who should ask it.
     pub(super) fn other(&self, me: &ServerName) -> Option<&Server> {
-        self.config.as_ref().and_then(|config| config.peer_of(me))
+        self.committed.as_ref().and_then(|config| config.peer_of(me))
     }
 }
 

@@ -271,6 +271,7 @@ mod tests {
         Write::Commit(Box::new(Committed {
             generation: Generation(generation),
             config: Arc::new(config),
+            before: None,
             statements,
             at: Timestamp::from_ms(5),
             ttl_longest: Span::from_secs(300),

@@ -30,6 +30,7 @@ const NONCES: TableDefinition<'_, &str, i64> = TableDefinition::new("nonces");
 const FACTS: &str = "facts";
 const COMMITTED: &str = "committed";
 const BUNDLE: &str = "bundle";
+const BEFORE: &str = "before";
 const LEDGER: &str = "ledger";
 
 /// What is kept of the committed bundle beside its bytes and the statements.
@@ -99,9 +100,14 @@ pub(super) fn load(transaction: &ReadTransaction) -> Result<(State, Durable), St
                 return Err(damaged("the bundle has another hash"));
             }
             let config = Arc::new(Config::decode(bundle.value())?);
+            let before = match single(BEFORE)? {
+                Some(before) => Some(Arc::new(Config::decode(before.value())?)),
+                None => None,
+            };
             Some(Committed {
                 generation: form.generation,
                 config,
+                before,
                 statements,
                 at: form.at,
                 ttl_longest: Span::from_ms(form.ttl_longest),
@@ -179,6 +185,7 @@ pub(super) fn apply(
         match write {
             Write::Facts(facts) => tables.put(FACTS, facts)?,
             Write::Commit(committed) => tables.commit(state, committed)?,
+            Write::RolesBegin => tables.forget_before()?,
             Write::Record(position, record) => {
                 ledger_changed = true;
                 state.ledger.follow(*position);
@@ -224,7 +231,7 @@ impl<'t> Tables<'t> {
     }
 
     fn commit(&mut self, state: &mut State, committed: &Committed) -> Result<(), StoreError> {
-        let Committed { generation, config, statements, at, ttl_longest } = committed;
+        let Committed { generation, config, before, statements, at, ttl_longest } = committed;
         let form = CommittedForm {
             generation: *generation,
             hash: committed.hash(),
@@ -233,11 +240,22 @@ impl<'t> Tables<'t> {
         };
         self.put(COMMITTED, &form)?;
         self.singles.insert(BUNDLE, config.bundle.bytes()).map_err(not_written)?;
+        match before {
+            Some(before) => {
+                self.singles.insert(BEFORE, before.bundle.bytes()).map_err(not_written)?;
+            }
+            None => self.forget_before()?,
+        }
         for statement in statements {
             let bytes = json(statement)?;
             self.statements.insert(state.statement_next, &*bytes).map_err(not_written)?;
             state.statement_next = state.statement_next.saturating_add(1);
         }
+        Ok(())
+    }
+
+    fn forget_before(&mut self) -> Result<(), StoreError> {
+        self.singles.remove(BEFORE).map_err(not_written)?;
         Ok(())
     }
 

@@ -10,7 +10,7 @@ impl Script {
         self.command(at, Command::Handover { server, nonce })
     }
 
-    fn hand_over(&mut self, at: usize, to: &str, nonce: &str) -> Reply {
+    pub(super) fn hand_over(&mut self, at: usize, to: &str, nonce: &str) -> Reply {
         let ticket = self.ask_handover(at, to, nonce);
         self.answer(ticket, FAILOVER + 1_000).expect("an answer")
     }
@@ -25,7 +25,7 @@ impl Script {
     }
 
     /// A pair whose secondary leads.
-    fn handed_over(seats: u32) -> Self {
+    pub(super) fn handed_over(seats: u32) -> Self {
         let mut script = Self::paired(seats);
         assert_eq!(script.hand_over(A, "lic-b", "n1"), Reply::Done);
         script.run(100);
@@ -34,7 +34,7 @@ impl Script {
     }
 
     /// Both agree that this one leads, it serves, the other one stands by, and they are paired with one ledger.
-    fn expect_lead(&self, at: usize) {
+    pub(super) fn expect_lead(&self, at: usize) {
         let active = (State::Active, State::Standby);
         let states = if at == A { active } else { (active.1, active.0) };
         assert_eq!(self.states(), states);
@@ -46,8 +46,6 @@ impl Script {
         assert_eq!(self.leases(A), self.leases(B));
     }
 }
-
-const NAMES: [&str; 2] = ["lic-a", "lic-b"];
 
 #[test]
 fn a_handover_moves_service_at_once_and_back_without_a_grace() {

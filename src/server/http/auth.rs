@@ -68,7 +68,8 @@ impl Nonces {
 
 /// Whose signatures a server takes now.
 pub(super) fn keyring(view: &View, trust: &[OperatorKey]) -> Keyring {
-    let operators = view.config.as_ref().map(|config| &config.bundle.manifest().trust.operators);
+    let committed = view.committed.as_ref();
+    let operators = committed.map(|config| &config.bundle.manifest().trust.operators);
     Keyring::new(operators.map_or(&[], Vec::as_slice), trust)
 }
 

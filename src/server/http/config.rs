@@ -25,7 +25,7 @@ pub(super) async fn bundle(
 ) -> Result<Response, Problem> {
     let caller = app.caller(request.method(), request.uri(), request.headers(), b"")?;
     let view = app.view()?;
-    let Some(config) = &view.config else { return Err(Refusal::Unconfigured.into()) };
+    let Some(config) = &view.committed else { return Err(Refusal::Unconfigured.into()) };
     if caller.is_operator() {
         return Ok(body::raw(StatusCode::OK, config.bundle.bytes().to_vec()));
     }
@@ -85,7 +85,7 @@ pub(super) async fn operator(
     let OperatorRequest { statement, signature } = body::parse(&bytes)?;
     let statement = STANDARD.decode(statement).map_err(|_| invalid("`statement` is not base64"))?;
     let view = app.view()?;
-    let Some(config) = &view.config else { return Err(Refusal::Unconfigured.into()) };
+    let Some(config) = &view.committed else { return Err(Refusal::Unconfigured.into()) };
     let signed = SignedStatement { statement, signature };
     let keyring = keyring(&view, &app.parts.trust);
     let (statement, operator) = judge_operator(&signed, &keyring, &config.pair, app.wall())

@@ -355,16 +355,22 @@ impl App {
             .map_err(|large| Problem::new(ProblemCode::LargeChange, large.to_string()))
     }
 
-    /// What this version does not do yet is refused, not half done.
+    /// Two servers swap their roles once both run the bundle: not one of them with a server that comes anew.
     fn judge_roles(&self, config: &Config, view: &View) -> Result<(), String> {
-        let before = view.config.as_ref().and_then(|config| config.role_of(&self.parts.name));
-        let after = config.role_of(&self.parts.name);
-        match (before, after) {
-            (Some(before), Some(after)) if before != after => Err(format!(
-                "`{}` is the {before} and would become the {after}: a swap of roles on a live pair is not in this \
-                 version",
-                self.parts.name
-            )),
+        let name = &self.parts.name;
+        let before = view.config.as_ref().and_then(|config| config.role_of(name));
+        let after = config.role_of(name);
+        let peer = view.other(name).map(|peer| &peer.name);
+        match (before, after, config.peer_of(name)) {
+            (Some(before), Some(after), Some(next))
+                if before != after && peer != Some(&next.name) =>
+            {
+                let next = &next.name;
+                Err(format!(
+                    "`{name}` is the {before} and would become the {after} beside `{next}`, which is new: keep its role \
+                     in this apply, and swap the roles in the next"
+                ))
+            }
             _ => Ok(()),
         }
     }

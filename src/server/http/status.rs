@@ -93,6 +93,7 @@ impl App {
             key: self.parts.identity.public(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             role: status.role,
+            next_role: status.next_role,
             state: status.state,
             epoch: status.epoch,
             generation: status.generation,
