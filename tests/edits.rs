@@ -141,7 +141,7 @@ fn a_server_is_replaced_by_another() {
 }
 
 #[test]
-fn swapped_roles_are_refused_whole() {
+fn swapped_roles_move_service_to_the_new_primary() {
     let duo = held();
     let text = duo.dir.read("tandem.yaml");
     let swapped = text
@@ -152,11 +152,30 @@ fn swapped_roles_are_refused_whole() {
         .replace("*.secondary.alf", "*.primary.alf")
         .replace("*.PRIMARY.alf", "*.secondary.alf");
     duo.dir.write("tandem.yaml", &swapped);
-    let refused = duo.tandem("apply tandem.yaml --yes").failed(1);
-    assert!(refused.contains("nothing has changed"), "{refused}");
-    assert!(refused.contains("a swap of roles"), "{refused}");
-    assert_eq!(duo.generations(), [1, 1]);
-    duo.dir.write("tandem.yaml", &text);
-    duo.in_step();
-    assert_eq!(leases(&duo), of(&[("ana", true), ("bo", true)]));
+    let told = |status: &Value| {
+        let of = |name: &str| {
+            let mut servers = status["servers"].as_array().expect("servers").iter();
+            let server = servers.find(|server| server["server"] == name).expect("it is there");
+            let text = |key: &str| server["status"][key].as_str().unwrap_or_default().to_owned();
+            (text("role"), text("state"))
+        };
+        (of("lic-a"), of("lic-b"))
+    };
+    let as_is = |role: &str, state: &str| (role.to_owned(), state.to_owned());
+    let (primary, secondary) = (as_is("primary", "active"), as_is("secondary", "standby"));
+    for (text, generation) in [(&swapped, 2), (&text, 3)] {
+        duo.dir.write("tandem.yaml", text);
+        apply(&duo, "");
+        let wanted = if generation == 2 {
+            (secondary.clone(), primary.clone())
+        } else {
+            (primary.clone(), secondary.clone())
+        };
+        let status = duo.until("swapped", |status| told(status) == wanted);
+        assert_eq!(status["inSync"], true);
+        assert_eq!(duo.generations(), [generation, generation]);
+        assert_eq!(leases(&duo), of(&[("ana", true), ("bo", true)]));
+        assert!(status["servers"][0]["status"].get("nextRole").is_none(), "{status:#}");
+    }
+    checkout(&duo, "ana", 0);
 }

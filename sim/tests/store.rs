@@ -46,6 +46,7 @@ fn writes() -> Vec<Vec<Write>> {
         vec![Write::Commit(Box::new(Committed {
             generation: Generation(1),
             config: subject.config,
+            before: None,
             statements: Vec::new(),
             at: Timestamp::from_ms(5),
             ttl_longest: Span::from_secs(300),

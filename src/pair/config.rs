@@ -123,12 +123,7 @@ impl Pair {
         }
         // Where the server that led is replaced, the primary leads.
         self.follow_lead(out);
-        let mut details = Map::new();
-        details.insert("generation".into(), commit.generation.0.into());
-        if let Some(committed) = &self.committed {
-            details.insert("bundle".into(), committed.hash().to_string().into());
-        }
-        self.event("committed", details, out);
+        self.event("committed", self.configuration(), out);
         for ticket in ticket.into_iter().chain(also) {
             self.tell_committed(Some(ticket), out);
         }

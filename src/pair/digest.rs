@@ -247,8 +247,9 @@ impl State {
 impl Facts {
     fn digest(&self, digest: &mut dyn Digest) {
         // Wall time, `heard` included, is the same for all that is searched.
-        let Self { epoch, paired, served, met, wall: _, heard: _, peer_key, lead } = self;
+        let Self { epoch, paired, served, met, wall: _, heard: _, peer_key, lead, odd } = self;
         digest.epoch(*epoch);
+        digest.word(odd.map_or(2, u64::from));
         maybe(digest, lead.as_ref(), |digest, lead| lead.digest(digest));
         digest.word(u64::from(*paired) | u64::from(*served) << 1 | u64::from(*met) << 2);
         digest.word(u64::from(peer_key.is_some()));
@@ -265,9 +266,10 @@ impl Lead {
 
 impl Committed {
     fn digest(&self, digest: &mut dyn Digest) {
-        let Self { generation, config, statements, at: _, ttl_longest } = self;
+        let Self { generation, config, before, statements, at: _, ttl_longest } = self;
         digest.word(generation.0);
         digest_hash(config.bundle.hash(), digest);
+        maybe(digest, before.as_ref(), |digest, config| digest_hash(config.bundle.hash(), digest));
         digest.word(statements.len() as u64);
         digest.word(ttl_longest.ms());
     }
@@ -301,6 +303,7 @@ impl Write {
                 digest.word(1);
                 committed.digest(digest);
             }
+            Self::RolesBegin => digest.word(5),
             Self::Record(position, record) => {
                 digest.word(2);
                 position.digest(digest);
@@ -376,8 +379,21 @@ impl Frame {
 
 impl Hello {
     fn digest(&self, digest: &mut dyn Digest) {
-        let Self { role, state, generation, bundle, epoch, position, served, met, wall: _, lead } =
-            self;
+        let Self {
+            role,
+            state,
+            generation,
+            bundle,
+            epoch,
+            position,
+            served,
+            met,
+            lead,
+            pending,
+            odd,
+            wall: _,
+        } = self;
+        digest.word(u64::from(*pending) | odd.map_or(2, u64::from) << 1);
         maybe(digest, lead.as_ref(), |digest, lead| lead.digest(digest));
         digest.word(role.map_or(2, |role| role as u64));
         state.digest(digest);

@@ -4,8 +4,6 @@
 //! over to the new primary, or stays active where it is that. The other one follows once it hears so. Epochs are no
 //! matter of roles: odd ones stay with the server that was primary when the pair began.
 
-use serde_json::Map;
-
 use super::Pair;
 use super::frame::Hello;
 use super::io::{Effect, Write};
@@ -70,7 +68,6 @@ impl Pair {
         let Some(committed) = &mut self.committed else { return };
         committed.before = None;
         let config = committed.config.clone();
-        let generation = committed.generation;
         let primary = config.server_of(Role::Primary).name.clone();
         let stays = primary == self.me;
         self.config = Some(config);
@@ -89,10 +86,7 @@ impl Pair {
             }
         }
         self.recharge();
-        let mut details = Map::new();
-        details.insert("role".into(), self.role().map_or("none", Role::as_str).into());
-        details.insert("generation".into(), generation.0.into());
-        self.event("role", details, out);
+        self.event("role", self.configuration(), out);
         self.persist(vec![Write::Facts(self.facts.clone()), Write::RolesBegin], out);
         self.follow_lead(out);
         self.say_hello(out);

@@ -23,7 +23,7 @@ impl Pair {
     pub(super) fn configuration(&self) -> Map<String, Value> {
         let mut told = Map::new();
         let (Some(committed), Some(role)) = (&self.committed, self.role()) else { return told };
-        let config = &committed.config;
+        let Some(config) = &self.config else { return told };
         let redundancy = &config.redundancy;
         let products = config.products.values();
         let licenses = products.flat_map(|product| product.licenses_of(role)).map(|license| {

@@ -279,6 +279,29 @@ mod tests {
     }
 
     #[test]
+    fn the_bundle_in_effect_is_kept_until_the_roles_of_the_next_one_begin() {
+        let (_temporary, directory) = directory();
+        let ttl = |config: &Arc<Config>| config.bundle.manifest().leases.ttl.ms() / 60_000;
+        let kept = |writes: &[Write]| {
+            let (mut store, _) = Store::open(&directory).expect("a store");
+            store.write(writes).expect("a write");
+            drop(store);
+            let (_store, durable) = Store::open(&directory).expect("a store");
+            let committed = durable.committed.expect("a bundle");
+            (ttl(&committed.config), committed.before.as_ref().map(ttl))
+        };
+        let Write::Commit(first) = committed(1, Vec::new()) else { panic!("a commit") };
+        let Write::Commit(second) = committed(2, Vec::new()) else { panic!("a commit") };
+        let before = Some(Arc::clone(&first.config));
+        let waits = Write::Commit(Box::new(Committed { before, ..*second }));
+        assert_eq!(kept(&[Write::Commit(first)]), (1, None));
+        assert_eq!(kept(std::slice::from_ref(&waits)), (2, Some(1)));
+        assert_eq!(kept(&[Write::RolesBegin]), (2, None));
+        assert_eq!(kept(&[waits]), (2, Some(1)));
+        assert_eq!(kept(&[committed(3, Vec::new())]), (3, None));
+    }
+
+    #[test]
     fn what_was_written_is_there_after_a_restart() {
         let (_temporary, directory) = directory();
         let (mut store, durable) = Store::open(&directory).expect("a new store");

@@ -165,12 +165,14 @@ async fn a_bundle_that_means_nonsense_is_refused_with_findings() {
         let name = refused.body["findings"][0]["name"].as_str().unwrap_or_default();
         assert!(name.contains(code), "{refused:?}");
     }
-    let swapped = MANIFEST
-        .replace("lic-a, role: primary", "lic-a, role: X")
-        .replace("lic-b, role: secondary", "lic-b, role: primary")
-        .replace("role: X", "role: secondary");
-    let request = TestPair::stage(&pair.bundle(&swapped), &base, &operator());
-    assert_eq!(pair.a.post("/v1/config/stage", &request).await.code(), (422, "refused"));
+    // A role is swapped with the server that has the other one, not taken beside a new one.
+    let (from, to) = ("lic-b, role: secondary", "lic-c, role: secondary");
+    let promoted =
+        MANIFEST.replace(from, to).replace("lic-a, role: primary", "lic-b, role: primary");
+    let request = TestPair::stage(&pair.bundle(&promoted), &[("lic-b", 1)], &operator());
+    let refused = pair.b.post("/v1/config/stage", &request).await;
+    assert_eq!(refused.code(), (422, "refused"), "{refused:?}");
+    insta::assert_snapshot!(refused.text("detail"), @"`lic-b` is the secondary and would become the primary beside `lic-c`, which is new: keep its role in this apply, and swap the roles in the next");
     assert_eq!(TestPair::generation(&pair.a).await, 1);
 }
 

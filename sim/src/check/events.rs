@@ -143,7 +143,7 @@ impl History {
             }
             _ => {}
         }
-        if matches!(event.kind.as_str(), "started" | "restarted" | "committed") {
+        if matches!(event.kind.as_str(), "started" | "restarted" | "committed" | "role") {
             self.runs_bundle(at, &server, event);
         }
     }
