@@ -316,7 +316,7 @@ fn a_merge_puts_the_waiters_of_both_in_the_order_of_their_arrivals() {
         unheard: Span::ZERO,
         now: play.now,
     };
-    play.ledger.merge(theirs, &terms);
+    play.ledger.merge(theirs, Epoch(3), &terms);
     assert_eq!(waiting(&play), ["use-1", "use-2", "use-3"]);
     let kept = play.ledger.waiter(&first.use_id, None).map(|waiter| waiter.ticket.clone());
     assert_eq!(kept, Some(first.ticket));
