@@ -394,12 +394,25 @@ pub fn judge(
     wanted: Seats,
     capacity: Seats,
 ) -> Verdict {
+    judge_among(policy, used, who, wanted, capacity, |_| true)
+}
+
+/// The same, where only some assignments come into question: those that lend their seats.
+#[must_use]
+pub fn judge_among(
+    policy: &Policy,
+    used: &Use,
+    who: &Requester<'_>,
+    wanted: Seats,
+    capacity: Seats,
+    may: impl Fn(usize) -> bool,
+) -> Verdict {
     if policy.is_denied(who) {
         return Verdict::Denied;
     }
     let room = Room::of(policy, used, capacity);
     let mut obstacles = Vec::new();
-    for assignment in policy.matching(who) {
+    for assignment in policy.matching(who).filter(|assignment| may(*assignment)) {
         match room.obstacle(assignment, who, wanted) {
             None => return Verdict::Charge(assignment),
             Some(reason) => obstacles.push(Obstacle { assignment, reason }),

@@ -98,6 +98,12 @@ impl Span {
         Self(self.0.saturating_add(self.0.saturating_mul(3).div_ceil(100)))
     }
 
+    /// Whether it is no time at all.
+    #[must_use]
+    pub const fn is_zero(&self) -> bool {
+        self.0 == 0
+    }
+
     /// This span less another, never below zero.
     #[must_use]
     pub const fn less(self, other: Self) -> Self {

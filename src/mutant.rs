@@ -46,6 +46,10 @@ mutants! {
     InStepByOwnView = "in-step-by-own-view",
     /// The ledger of a secondary that has served is overwritten, not merged.
     CatchUpOverwrites = "catch-up-overwrites",
+    /// A seat is lent by a server whose peer does not know of it.
+    BorrowAlone = "borrow-alone",
+    /// What is borrowed is revoked by a bundle that gives its holder nothing.
+    BorrowDropped = "borrow-dropped",
     /// A newcomer takes a free seat that somebody waits for.
     NewcomerPasses = "newcomer-passes",
     /// Waiters of the other server lose their places when two ledgers are merged.

@@ -29,6 +29,10 @@ macro_rules! marks {
 
 // One line a mark, in the order of the tree.
 marks! {
+    /// A seat was not lent, since the servers were not paired.
+    BorrowNotPaired = "borrow-not-paired",
+    /// What was lent and not acknowledged was taken back by a server that went on alone.
+    BorrowTakenBack = "borrow-taken-back",
     /// Somebody who waited was given a seat.
     WaiterServed = "waiter-served",
     /// Somebody who waited was dropped, since nobody asked for it.

@@ -19,6 +19,7 @@ fn lease(number: u64) -> Lease {
         seats: Seats(1),
         user: "ana".parse().expect("a name"),
         host: "ws-1".parse().expect("a name"),
+        borrowed: None,
     };
     Lease {
         id: format!("lease-{number}").parse().expect("an id"),
@@ -63,6 +64,7 @@ fn writes() -> Vec<Vec<Write>> {
         epoch: Epoch(1),
         knew: Epoch(0),
         at: Timestamp::from_ms(9),
+        borrowed: None,
     };
     let ended = Record::Ended { lease: "lease-2".parse().expect("an id"), ended: vec![end] };
     writes.push(vec![Write::Record(position(7), ended)]);

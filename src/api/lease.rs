@@ -32,6 +32,10 @@ pub struct LeaseRequest {
     #[serde(with = "ms::option", default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<u64>")]
     pub wait_ms: Option<Span>,
+    /// For how long the seats are to be borrowed: they need no renewal until then. Not together with `waitMs`.
+    #[serde(with = "ms::option", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u64>")]
+    pub borrow_ms: Option<Span>,
     /// The ticket of the client's place in the queue, from the 202 answer before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<QueueTicket>,
@@ -84,6 +88,9 @@ pub struct LeaseBody {
     #[serde(with = "ms")]
     #[schemars(with = "u64")]
     pub ttl_ms: Span,
+    /// Until when this use is borrowed: it needs no renewal until then. Absent where it is not borrowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub borrowed_until: Option<Timestamp>,
     /// The lease token: a JWT signed by the server that answers. Renewing and releasing present it.
     pub token: String,
 }
@@ -122,6 +129,9 @@ pub struct LeaseEntry {
     #[serde(with = "ms")]
     #[schemars(with = "u64")]
     pub ttl_ms: Span,
+    /// Until when it is borrowed, where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub borrowed_until: Option<Timestamp>,
     /// Why it cannot be renewed any more: it counts until its time has run out. Shown like `user`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked: Option<String>,

@@ -207,6 +207,8 @@ codes! {
     Denied "denied" 403 "the manifest denies this user a seat";
     /// No assignment matches.
     NotEntitled "not-entitled" 403 "no assignment gives this user a seat";
+    /// The manifest or the license does not lend this.
+    BorrowNotAllowed "borrow-not-allowed" 403 "the seat may not be borrowed";
     /// The key that signed is no operator's.
     UntrustedOperator "untrusted-operator" 403 "the operator's signature is not trusted";
     /// The server trusts nobody yet.

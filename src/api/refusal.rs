@@ -50,6 +50,12 @@ impl From<Refusal> for Problem {
                 ProblemCode::NotEntitled,
                 "no entry of `assign` matches: ask who keeps the manifest",
             ),
+            Refusal::BorrowNotAllowed { why } => Self::new(ProblemCode::BorrowNotAllowed, why),
+            Refusal::NotPaired { retry_after } => problem(
+                ProblemCode::Grace,
+                "seats are lent only while both servers keep every grant, and they are not in step: ask again",
+            )
+            .retry_after(retry_after),
             Refusal::TooManyWaiting => problem(
                 ProblemCode::TooManyWaiting,
                 "as many wait for this product as its queue takes: ask again later",

@@ -112,7 +112,7 @@ pub struct ProductStatus {
     pub capacity: Seats,
     /// The seats that live leases hold.
     pub used: Seats,
-    /// Those of them that are borrowed: none, since this version lends none.
+    /// Those of them that are borrowed.
     pub borrowed: Seats,
     /// The seats kept free for assignments with a reserve.
     pub reserved: Seats,

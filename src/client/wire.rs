@@ -56,6 +56,7 @@ pub(super) async fn checkout(
         use_id: Some(use_id.clone()),
         seats: Some(request.seats),
         wait_ms: None,
+        borrow_ms: None,
         ticket: None,
     };
     let body = serde_json::to_vec(&body).map_err(|error| HttpError::Request {

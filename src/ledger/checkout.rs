@@ -41,6 +41,9 @@ impl Ledger {
             return Err(No::Denied);
         }
         let room = self.refuse_passing(request, product, terms)?;
+        if let Some(span) = request.borrow {
+            return self.lend(request, span, product, terms);
+        }
         self.take_seats(request, room, terms)
     }
 
@@ -65,7 +68,7 @@ impl Ledger {
                 let entry = entry.clone();
                 self.join(entry, request, room, product, terms)
             }
-            _ => self.grant(request, room, product, terms),
+            _ => self.grant(request, request.as_use(), room, product, terms),
         }
     }
 
@@ -84,7 +87,10 @@ impl Ledger {
         {
             return Err(No::UseTaken);
         }
-        self.refuse_revoked(id)?;
+        self.refuse_revoked(id, &request.use_id)?;
+        if self.is_over(id, &request.use_id, terms.now.moment) {
+            return Err(No::UnknownLease);
+        }
         self.refuse_over_grant(request, terms)?;
         self.renew_now(id, terms);
         Ok(Granted { lease: id.clone(), is_new: false, record: None })
@@ -117,9 +123,10 @@ impl Ledger {
         Ok(Granted { lease: id, is_new: false, record: Some(record) })
     }
 
-    fn grant(
+    pub(super) fn grant(
         &mut self,
         request: &Checkout,
+        one: Use,
         room: Room,
         product: &Product,
         terms: &Terms<'_>,
@@ -136,7 +143,7 @@ impl Ledger {
             user: request.user.clone(),
             host: request.host.clone(),
             address: request.address,
-            uses: BTreeMap::from([(request.use_id.clone(), request.as_use())]),
+            uses: BTreeMap::from([(request.use_id.clone(), one)]),
             assignment,
             server: terms.me.clone(),
             granted_at: terms.now.wall,
@@ -205,7 +212,11 @@ impl Ledger {
         }
     }
 
-    fn refuse_over_grant(&self, request: &Checkout, terms: &Terms<'_>) -> Result<(), No> {
+    pub(super) fn refuse_over_grant(
+        &self,
+        request: &Checkout,
+        terms: &Terms<'_>,
+    ) -> Result<(), No> {
         let (live, capacity) = (self.live(&request.product), terms.capacity(&request.product));
         if live > capacity {
             let why = format!(
@@ -217,10 +228,16 @@ impl Ledger {
         Ok(())
     }
 
-    fn refuse_revoked(&self, id: &LeaseId) -> Result<(), No> {
-        match self.leases.get(id).map(|entry| &entry.charge) {
-            Some(Charge::Revoked(reason)) => Err(No::Revoked { reason: reason.clone() }),
-            _ => Ok(()),
+    fn refuse_revoked(&self, id: &LeaseId, use_id: &UseId) -> Result<(), No> {
+        let Some(entry) = self.leases.get(id) else { return Ok(()) };
+        match &entry.charge {
+            Charge::Revoked(reason) => Err(No::Revoked { reason: reason.clone() }),
+            // What is borrowed stays; a window that is not goes.
+            Charge::Kept if !entry.ends.contains_key(use_id) => {
+                let reason = "no assignment matches its holder any more".to_owned();
+                Err(No::Revoked { reason })
+            }
+            Charge::Kept | Charge::Assignment(_) => Ok(()),
         }
     }
 
@@ -236,7 +253,10 @@ impl Ledger {
         if id != token.lease {
             return Err(Some(No::UnknownLease));
         }
-        self.refuse_revoked(&id).map_err(Some)?;
+        self.refuse_revoked(&id, &token.use_id).map_err(Some)?;
+        if self.is_over(&id, &token.use_id, terms.now.moment) {
+            return Err(Some(No::UnknownLease));
+        }
         self.renew_now(&id, terms);
         Ok(id)
     }
@@ -260,10 +280,15 @@ impl Ledger {
         {
             return Err(No::UnknownLease);
         }
-        let this = Use { seats: token.seats, user: token.user.clone(), host: token.host.clone() };
+        let this = Use {
+            seats: token.seats,
+            user: token.user.clone(),
+            host: token.host.clone(),
+            borrowed: None,
+        };
         let known = self.leases.get(&token.lease).cloned();
         if known.is_some() {
-            self.refuse_revoked(&token.lease)?;
+            self.refuse_revoked(&token.lease, &token.use_id)?;
         }
         let before = known.as_ref().map(|entry| entry.lease.seats()).unwrap_or_default();
         let live = self.live(&token.product).less(before);
@@ -323,7 +348,7 @@ impl Ledger {
             return Some(self.emit(record, None, terms));
         };
         // The lease goes on for its other uses, with the time that it has.
-        let (until, mut lease) = (entry.until, entry.lease.clone());
+        let (until, mut lease) = (entry.renewed, entry.lease.clone());
         lease.uses.remove(&token.use_id);
         let record = if lease.uses.is_empty() {
             Record::Ended { lease: lease.id, ended }
@@ -339,7 +364,7 @@ impl Ledger {
     /// The lease is not known.
     pub fn force(&mut self, id: &LeaseId, reason: &str, terms: &Terms<'_>) -> Result<Record, No> {
         let entry = self.leases.get(id).ok_or(No::UnknownLease)?;
-        let (mut lease, until) = (entry.lease.clone(), entry.until);
+        let (mut lease, until) = (entry.lease.clone(), entry.renewed);
         lease.forced = Some(reason.to_owned());
         let record = Record::Lease { lease: Box::new(lease), ended: Vec::new() };
         Ok(self.emit(record, Some(until), terms))
@@ -351,6 +376,10 @@ impl Ledger {
         while let Some((moment, id)) = self.running_out.first().cloned() {
             if moment > terms.now.moment {
                 break;
+            }
+            if let Some(record) = self.end_some(&id, terms) {
+                records.push(record);
+                continue;
             }
             let revoked =
                 self.leases.get(&id).is_some_and(|e| matches!(e.charge, Charge::Revoked(_)));
@@ -376,7 +405,13 @@ impl Ledger {
         Some(self.emit(Record::Ended { lease: id.clone(), ended }, None, terms))
     }
 
-    fn end(&self, lease: &LeaseId, use_id: &UseId, reason: EndReason, terms: &Terms<'_>) -> End {
+    pub(super) fn end(
+        &self,
+        lease: &LeaseId,
+        use_id: &UseId,
+        reason: EndReason,
+        terms: &Terms<'_>,
+    ) -> End {
         let (epoch, knew): (Epoch, Epoch) = (self.position.epoch, self.knew);
         End {
             lease: lease.clone(),
@@ -385,6 +420,11 @@ impl Ledger {
             epoch,
             knew,
             at: terms.now.wall,
+            borrowed: self
+                .leases
+                .get(lease)
+                .and_then(|entry| entry.lease.uses.get(use_id)?.borrowed)
+                .map(|borrowed| borrowed.until),
         }
     }
 }
@@ -394,7 +434,7 @@ impl Checkout {
         Requester { user: &self.user, host: &self.host, address: self.address }
     }
 
-    fn as_use(&self) -> Use {
-        Use { seats: self.seats, user: self.user.clone(), host: self.host.clone() }
+    pub(super) fn as_use(&self) -> Use {
+        Use { seats: self.seats, user: self.user.clone(), host: self.host.clone(), borrowed: None }
     }
 }

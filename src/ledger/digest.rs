@@ -66,14 +66,18 @@ impl Ledger {
         position.digest(digest);
         digest.epoch(*knew);
         digest.word(leases.len() as u64);
-        for Entry { lease, until, charge } in leases.values() {
+        for Entry { lease, renewed, ends, until: _, charge } in leases.values() {
             lease.digest(digest);
             if times {
-                digest.moment(*until);
+                digest.moment(*renewed);
+            }
+            for end in ends.values() {
+                digest.moment(*end);
             }
             match charge {
                 Charge::Assignment(index) => digest.word(*index as u64),
                 Charge::Revoked(_) => digest.word(u64::MAX),
+                Charge::Kept => digest.word(u64::MAX - 1),
             }
         }
         digest.word(by_seat.len() as u64);
@@ -193,7 +197,8 @@ impl Lease {
         // Who holds what is said by the uses, which have one holder each.
         digest.lease(id);
         digest.word(uses.len() as u64);
-        for (use_id, Use { seats, user: _, host: _ }) in uses {
+        for (use_id, Use { seats, user: _, host: _, borrowed }) in uses {
+            maybe(digest, borrowed.as_ref(), |digest, borrowed| digest.word(borrowed.left.ms()));
             digest.use_id(use_id);
             digest.word(u64::from(seats.0));
         }
@@ -231,7 +236,7 @@ impl Waiter {
 impl End {
     /// What matters of it.
     pub fn digest(&self, digest: &mut dyn Digest) {
-        let Self { lease, use_id, reason, epoch, knew, at: _ } = self;
+        let Self { lease, use_id, reason, epoch, knew, at: _, borrowed: _ } = self;
         digest.lease(lease);
         digest.use_id(use_id);
         digest.word(match reason {

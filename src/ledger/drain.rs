@@ -69,7 +69,7 @@ impl Ledger {
             return Charge::Revoked(reason.clone());
         }
         let Some(product) = terms.config.products.get(&lease.product) else {
-            return Charge::Revoked("the product is no longer served".to_owned());
+            return entry.without_assignment("the product is no longer served");
         };
         let who = lease.requester();
         let nothing = entitlement::Use::default();
@@ -79,9 +79,9 @@ impl Ledger {
         match entitlement::recharge(&product.policy, used, &who, lease.seats(), capacity) {
             Some(index) => Charge::Assignment(index),
             None if product.policy.is_denied(&who) => {
-                Charge::Revoked("a `deny` entry matches its holder now".to_owned())
+                entry.without_assignment("a `deny` entry matches its holder now")
             }
-            None => Charge::Revoked("no assignment matches its holder any more".to_owned()),
+            None => entry.without_assignment("no assignment matches its holder any more"),
         }
     }
 
@@ -99,6 +99,7 @@ impl Ledger {
                 .values()
                 .filter(|entry| entry.lease.product == *product)
                 .filter(|entry| matches!(entry.charge, Charge::Assignment(_)))
+                .filter(|entry| entry.ends.is_empty())
                 .map(|entry| (entry.lease.granted_at, entry.lease.granted, entry.lease.id.clone()))
                 .collect();
             newest.sort();

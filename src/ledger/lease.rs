@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::measure::{Epoch, Seats, Span, Timestamp};
+use crate::measure::{Epoch, Moment, Seats, Span, Timestamp};
 use crate::name::{HostName, LeaseId, ProductName, QueueTicket, ServerName, UseId, UserName};
 
 /// A place in the order of all records of a pair: the epoch they were made in, then their number in it.
@@ -79,6 +79,12 @@ impl End {
 }
 
 impl Lease {
+    /// Until when it is borrowed, by the use that is lent longest.
+    #[must_use]
+    pub fn borrowed_until(&self) -> Option<Timestamp> {
+        self.uses.values().filter_map(|one| one.borrowed).map(|borrowed| borrowed.until).max()
+    }
+
     /// The seats that are held: the greatest of the live uses.
     #[must_use]
     pub fn seats(&self) -> Seats {
@@ -96,6 +102,53 @@ pub struct Use {
     pub user: UserName,
     /// On which computer.
     pub host: HostName,
+    /// Until when it is borrowed, where it is: it needs no renewal until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub borrowed: Option<Borrowed>,
+}
+
+/// How long a use is borrowed. Machines believe their own clocks: what is left travels, and is counted from its arrival;
+/// only a disk that was read again after an unknown time is held against the wall clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Borrowed {
+    /// Its end, by the wall clock of the server that lent it.
+    pub until: Timestamp,
+    /// How long it was lent for.
+    pub span: Span,
+    /// How much of that was left when this was written or sent.
+    pub left: Span,
+    /// How long it was over by then: a server keeps it a little longer than it says, once and not after every restart.
+    #[serde(default, skip_serializing_if = "Span::is_zero")]
+    pub over: Span,
+}
+
+impl Borrowed {
+    /// What a server keeps it longer than it says: its clock may be fast, and the holder's slow.
+    #[must_use]
+    pub const fn slack(&self) -> Span {
+        self.span.with_drift().less(self.span)
+    }
+
+    /// When it ends on a server that learns of it now.
+    #[must_use]
+    pub fn ends(&self, now: Moment) -> Moment {
+        now + self.left + self.slack().less(self.over)
+    }
+
+    /// The same as it is at a time before which it was to end here then.
+    #[must_use]
+    pub fn at(self, now: Moment, end: Moment) -> Self {
+        let kept = end.since(now);
+        Self { left: kept.less(self.slack()), over: self.slack().less(kept), ..self }
+    }
+
+    /// The same by the wall clock.
+    #[must_use]
+    pub fn aged(self, wall: Timestamp) -> Self {
+        let left = self.left.min(self.until.since(wall));
+        Self { left, over: self.over.max(wall.since(self.until)).min(self.slack()), ..self }
+    }
 }
 
 /// Why a lease ended.
@@ -129,6 +182,9 @@ pub struct End {
     pub knew: Epoch,
     /// When it ended, by the wall clock of the server that ended it.
     pub at: Timestamp,
+    /// Until when it was borrowed, where it was: its end is remembered for as long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub borrowed: Option<Timestamp>,
 }
 
 /// Somebody who waits for seats. Its use is what it is known by: the lease that the use gets ends the waiting.
@@ -217,6 +273,16 @@ pub struct Contents {
 }
 
 impl Contents {
+    /// What is left of what was borrowed, on a disk that was last written nobody knows how long ago: the wall clock
+    /// says it, and the latest time ever seen holds against one set back.
+    pub fn age(&mut self, wall: Timestamp) {
+        for one in self.leases.iter_mut().flat_map(|lease| lease.uses.values_mut()) {
+            if let Some(borrowed) = &mut one.borrowed {
+                *borrowed = borrowed.aged(wall);
+            }
+        }
+    }
+
     /// What is stored after a record: the model that every store keeps to.
     pub fn apply(&mut self, position: Position, record: &Record) {
         self.knew = self.position.knew_in(position.epoch, self.knew);

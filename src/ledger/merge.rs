@@ -1,17 +1,20 @@
 //! Two ledgers become one: after each server served on its own, nothing that a holder was told is lost.
 //!
 //! What one side ended is matched against what the other still has (see [`End::holds_against`]); what is left of
-//! both is united. Waiters of both stand in the order of their arrivals. Seats over the capacity are counted, not taken: they drain (pair.md, rule 7).
+//! both is united. Waiters of both stand in the order of their arrivals. Seats over the capacity are counted, not
+//! taken: they drain (pair.md, rule 7).
 
-use super::{Charge, Contents, End, Entry, Lease, Ledger, Terms, ends_kept};
-use crate::measure::Epoch;
+use std::collections::BTreeMap;
+
+use super::{Contents, End, Entry, Lease, Ledger, Terms, borrow, ends_kept};
+use crate::measure::{Epoch, Moment};
 use crate::name::UseId;
 
 impl Ledger {
     /// Merges the other server's ledger into this one. Every lease, also one known before, lives a full ttl from
     /// now, and is charged anew. `next` is the epoch in which this server goes on.
     pub fn merge(&mut self, theirs: Contents, next: Epoch, terms: &Terms<'_>) {
-        let forget = terms.now.moment + ends_kept(terms.config);
+        let kept = ends_kept(terms.config);
         let mine = std::mem::take(self);
         self.position = mine.position;
         // A ledger that ends in records of its own server's covers that time of service; else `knew` says which.
@@ -25,12 +28,21 @@ impl Ledger {
         self.nonces.extend(theirs.nonces);
 
         let my_ends: Vec<End> = mine.ends.into_values().map(|(end, _)| end).collect();
+        // What is borrowed ends when the later of both copies does.
+        let mut borrowed: BTreeMap<UseId, Moment> =
+            mine.leases.values().flat_map(|entry| entry.ends.clone()).collect();
+        for lease in &theirs.leases {
+            for (use_id, end) in borrow::ends_of(lease, None, terms.now.moment) {
+                let known = borrowed.entry(use_id).or_insert(end);
+                *known = end.max(*known);
+            }
+        }
         let my_leases: Vec<Lease> = mine.leases.into_values().map(|entry| entry.lease).collect();
         let theirs_left = without_ended(theirs.leases, &my_ends);
         let mine_left = without_ended(my_leases, &theirs.ends);
 
         for end in my_ends.into_iter().chain(theirs.ends) {
-            self.remember(end, forget);
+            self.remember(end, terms.now, kept);
         }
         for lease in mine_left.into_iter().chain(theirs_left) {
             let lease = match self.remove(&lease.id) {
@@ -43,8 +55,10 @@ impl Ledger {
                     self.forgetting.remove(&(moment, use_id.clone()));
                 }
             }
-            let until = terms.now.moment + lease.ttl.with_drift();
-            self.insert(Entry { lease, until, charge: Charge::Revoked(String::new()) }, None);
+            let renewed = terms.now.moment + lease.ttl.with_drift();
+            let uses = lease.uses.keys();
+            let ends = uses.filter_map(|id| Some((id.clone(), *borrowed.get(id)?))).collect();
+            self.insert(Entry::new(lease, renewed, ends), None);
         }
         // Who waits at either server waits on, unless the use has a lease or has ended at either.
         let waiters = mine.queue.into_waiters().into_iter().chain(theirs.waiters);

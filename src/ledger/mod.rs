@@ -5,6 +5,7 @@
 //! server, which applies the same. Times are this server's own: a lease read from a disk or taken from the other
 //! server lives a full ttl from now, so that none ends before its holder stops believing in it.
 
+mod borrow;
 mod checkout;
 mod digest;
 mod drain;
@@ -18,10 +19,11 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+pub use borrow::HeldUse;
 pub use checkout::Granted;
 pub use digest::{Digest, maybe};
 pub use drain::Given;
-pub use lease::{Contents, End, EndReason, Lease, Position, Record, Use, Waiter};
+pub use lease::{Borrowed, Contents, End, EndReason, Lease, Position, Record, Use, Waiter};
 pub use queue::{Line, Room, WAITERS_MAX};
 pub use request::{Checkout, No, Token};
 
@@ -84,6 +86,11 @@ pub struct Ledger {
 #[derive(Clone, Debug)]
 struct Entry {
     lease: Lease,
+    /// When its uses that are not borrowed run out, unless they are renewed.
+    renewed: Moment,
+    /// When its borrowed uses end here.
+    ends: BTreeMap<UseId, Moment>,
+    /// When the next of its uses ends.
     until: Moment,
     charge: Charge,
 }
@@ -95,6 +102,8 @@ enum Charge {
     Assignment(usize),
     /// None any more, and why: the lease may not be renewed.
     Revoked(String),
+    /// None any more, but it is borrowed: it stays until its own end.
+    Kept,
 }
 
 /// What makes two checkouts one seat: the parts that the license's `share` names.
@@ -136,12 +145,13 @@ impl Ledger {
             Self { position: contents.position, knew: contents.knew, ..Self::default() };
         let kept = terms.map_or(Span::ZERO, |terms| ends_kept(terms.config));
         for end in contents.ends {
-            ledger.remember(end, now.moment + kept);
+            ledger.remember(end, now, kept);
         }
         ledger.nonces.extend(contents.nonces);
         for lease in contents.leases {
-            let until = now.moment + lease.ttl.with_drift();
-            ledger.insert(Entry { lease, until, charge: Charge::Revoked(String::new()) }, None);
+            let renewed = now.moment + lease.ttl.with_drift();
+            let ends = borrow::ends_of(&lease, None, now.moment);
+            ledger.insert(Entry::new(lease, renewed, ends), None);
         }
         for waiter in contents.waiters {
             ledger.queue.insert(waiter, now.moment, terms);
@@ -245,7 +255,8 @@ impl Ledger {
     pub fn extend_all(&mut self, now: Moment) {
         self.running_out.clear();
         for (id, entry) in &mut self.leases {
-            entry.until = now + entry.lease.ttl.with_drift();
+            entry.renewed = now + entry.lease.ttl.with_drift();
+            entry.until = entry.next_end();
             self.running_out.insert((entry.until, id.clone()));
         }
         self.queue.hear_all(now);
@@ -281,41 +292,48 @@ impl Ledger {
             self.running_out.remove(&(entry.until, id.clone()));
             entry.lease.ttl = ttl.unwrap_or(entry.lease.ttl);
             entry.lease.heard = entry.lease.heard.max(heard);
-            entry.until = now + entry.lease.ttl.with_drift();
+            entry.renewed = now + entry.lease.ttl.with_drift();
+            entry.until = entry.next_end();
             self.running_out.insert((entry.until, id.clone()));
         }
     }
 
     /// Makes the next record: numbers it and applies it.
-    fn emit(&mut self, record: Record, until: Option<Moment>, terms: &Terms<'_>) -> Record {
+    fn emit(&mut self, mut record: Record, until: Option<Moment>, terms: &Terms<'_>) -> Record {
         self.position.seq += 1;
+        if let Record::Lease { lease, .. } = &mut record
+            && let Some(entry) = self.leases.get(&lease.id)
+        {
+            entry.refresh(lease, terms.now.moment);
+        }
         self.change(record.clone(), until, terms);
         record
     }
 
     /// Applies a record; the lease in it lives until the moment given, or a full ttl from now.
     fn change(&mut self, record: Record, until: Option<Moment>, terms: &Terms<'_>) {
-        let forget = terms.now.moment + ends_kept(terms.config);
+        let kept = ends_kept(terms.config);
         match record {
             Record::Lease { lease, ended } => {
                 let until = until.unwrap_or(terms.now.moment + lease.ttl.with_drift());
                 for end in ended {
-                    self.remember(end, forget);
+                    self.remember(end, terms.now, kept);
                 }
                 for use_id in lease.uses.keys() {
                     self.queue.remove(use_id);
                 }
-                self.remove(&lease.id);
+                let before = self.remove(&lease.id);
                 let charge = match &lease.forced {
                     Some(reason) => Charge::Revoked(reason.clone()),
                     None => Charge::Assignment(lease.assignment as usize),
                 };
-                self.insert(Entry { lease: *lease, until, charge }, Some(terms));
+                let ends = borrow::ends_of(&lease, before.as_ref(), terms.now.moment);
+                self.insert(Entry { charge, ..Entry::new(*lease, until, ends) }, Some(terms));
             }
             Record::Ended { lease, ended } => {
                 self.remove(&lease);
                 for end in ended {
-                    self.remember(end, forget);
+                    self.remember(end, terms.now, kept);
                 }
             }
             Record::Waits { waiter } => self.queue.insert(*waiter, terms.now.moment, Some(terms)),
@@ -328,7 +346,10 @@ impl Ledger {
         }
     }
 
-    fn remember(&mut self, end: End, forget: Moment) {
+    /// Remembers an end for so long, and that of a borrowed use as long as a copy of it could live.
+    fn remember(&mut self, end: End, now: Now, kept: Span) {
+        let borrowed = end.borrowed.map(|until| until.since(now.wall).with_drift());
+        let forget = now.moment + kept.max(borrowed.unwrap_or_default());
         self.queue.remove(&end.use_id);
         let use_id = end.use_id.clone();
         if let Some((_, before)) = self.ends.insert(use_id.clone(), (end, forget)) {
@@ -351,7 +372,8 @@ impl Ledger {
             let assignments = known.map_or(0, |product| product.policy.assignments().len());
             if matches!(entry.charge, Charge::Assignment(index) if index >= assignments) {
                 // A record of another bundle than ours: it is charged anew when ours changes.
-                entry.charge = Charge::Revoked("its assignment is not in this bundle".to_owned());
+                let why = "its assignment is not in this bundle";
+                entry.charge = entry.without_assignment(why);
             }
             self.charge(&entry);
         }
@@ -385,7 +407,7 @@ impl Ledger {
                 let usage = self.usage.entry(lease.product.clone()).or_default();
                 usage.charge(index, &lease.user, lease.address, lease.seats());
             }
-            Charge::Revoked(_) => {
+            Charge::Revoked(_) | Charge::Kept => {
                 let seats = self.revoked.entry(lease.product.clone()).or_default();
                 *seats = *seats + lease.seats();
             }
@@ -401,7 +423,7 @@ impl Ledger {
                     usage.discharge(index, &lease.user, lease.address, lease.seats());
                 }
             }
-            Charge::Revoked(_) => {
+            Charge::Revoked(_) | Charge::Kept => {
                 if let Some(seats) = self.revoked.get_mut(&lease.product) {
                     *seats = seats.less(lease.seats());
                 }
@@ -422,10 +444,10 @@ impl Entry {
     fn view(&self, now: Moment) -> LeaseView<'_> {
         LeaseView {
             lease: &self.lease,
-            remaining: self.until.since(now),
+            remaining: self.last_end().since(now),
             revoked: match &self.charge {
                 Charge::Revoked(reason) => Some(reason),
-                Charge::Assignment(_) => None,
+                Charge::Assignment(_) | Charge::Kept => None,
             },
         }
     }

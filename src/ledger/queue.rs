@@ -503,6 +503,7 @@ impl Waiter {
             address: self.address,
             use_id: self.use_id.clone(),
             seats: self.seats,
+            borrow: None,
             fresh: self.lease.clone(),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::measure::{Seats, Timestamp};
+use crate::measure::{Seats, Span, Timestamp};
 use crate::name::{HostName, LeaseId, ProductName, UseId, UserName};
 
 /// A request for seats.
@@ -20,6 +20,8 @@ pub struct Checkout {
     pub use_id: UseId,
     /// How many seats.
     pub seats: Seats,
+    /// For how long the seats are to be borrowed, where they are.
+    pub borrow: Option<Span>,
     /// The id that a new lease gets: fresh randomness from the shell.
     pub fresh: LeaseId,
 }
@@ -58,6 +60,11 @@ pub enum No {
     Denied,
     /// No assignment matches.
     NotEntitled,
+    /// The manifest or the license lends no seats to this user, or not so long, or no more.
+    BorrowNotAllowed {
+        /// Why, as one sentence.
+        why: String,
+    },
     /// As many wait for the product as a queue takes.
     TooManyWaiting,
     /// No seat is free; `why` says what stops each assignment that matches.

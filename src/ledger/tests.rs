@@ -146,6 +146,7 @@ impl Play {
             address: "10.0.0.1".parse().expect("an address"),
             use_id: UseId::new(&format!("use-{use_id}")).expect("a use"),
             seats: Seats(u32::from(seats)),
+            borrow: None,
             fresh: LeaseId::new(&format!("lease-{}", self.made)).expect("an id"),
         }
     }

@@ -3,6 +3,7 @@
 
 use serde_json::Map;
 
+use super::borrow::is_borrowed;
 use super::command::{Command, Held, Nonce, Refusal, Reply};
 use super::frame::Frame;
 use super::io::{Effect, Ticket, Write};
@@ -79,7 +80,7 @@ impl Pair {
     }
 
     pub(super) fn checkout(&mut self, ticket: Ticket, request: &Checkout, out: &mut Vec<Effect>) {
-        if let Err(refusal) = self.granting() {
+        if let Err(refusal) = self.granting().and_then(|()| self.lending(request)) {
             return reply(ticket, Reply::Refused(refusal), out);
         }
         let Some(config) = self.config.clone() else { return };
@@ -109,8 +110,12 @@ impl Pair {
         }
         let id = granted.lease;
         let Some(held) = self.held(&id, use_id, granted.is_new) else { return };
+        let lends = recorded && is_borrowed(&held);
         let begun = (granted.is_new && recorded).then_some(Begun { lease: id, waiter });
         self.reply_when_durable(ticket, held, begun, out);
+        if let Some(last) = self.waiting.back_mut().filter(|last| last.ticket == ticket) {
+            last.lends = lends;
+        }
     }
 
     fn renew(&mut self, ticket: Ticket, token: &Token, out: &mut Vec<Effect>) {
@@ -266,6 +271,7 @@ impl Pair {
             seq: self.ledger.position().seq,
             give_up: self.now.moment + REPLY_WAITS,
             begun,
+            lends: false,
         });
     }
 
@@ -297,6 +303,7 @@ impl Pair {
         let retry_after = self.redundancy().heartbeat;
         while self.waiting.front().is_some_and(|first| first.give_up <= self.now.moment) {
             if let Some(waiting) = self.waiting.pop_front() {
+                self.take_back(&waiting, out);
                 reply(waiting.ticket, Reply::Refused(Refusal::Grace { retry_after }), out);
             }
         }
@@ -397,6 +404,7 @@ impl Pair {
         {
             active.peering = Peering::Alone;
             seen!(WentAlone);
+            self.refuse_lending(out);
             self.tell_state(out);
         }
     }
@@ -412,14 +420,15 @@ impl Pair {
 
     /// A lease as its holder sees it.
     fn held(&self, id: &LeaseId, use_id: &UseId, is_new: bool) -> Option<Reply> {
-        let view = self.ledger.lease(id, self.now.moment)?;
+        let given = self.ledger.given(id, use_id, self.now.moment)?;
         Some(Reply::Lease(Box::new(Held {
-            lease: view.lease.clone(),
+            lease: given.lease.clone(),
             use_id: use_id.clone(),
             is_new,
             epoch: self.facts.epoch,
-            ttl: view.lease.ttl,
-            expires_at: self.now.wall + view.lease.ttl,
+            ttl: given.ttl,
+            expires_at: given.borrowed_until.unwrap_or(self.now.wall + given.ttl),
+            borrowed_until: given.borrowed_until,
         })))
     }
 
@@ -445,6 +454,7 @@ impl Pair {
     fn refusal_of(&self, no: No) -> Refusal {
         match no {
             No::UnknownProduct => Refusal::UnknownProduct,
+            No::BorrowNotAllowed { why } => Refusal::BorrowNotAllowed { why },
             No::TooManyWaiting => Refusal::TooManyWaiting,
             No::UnknownLease => Refusal::UnknownLease,
             No::UseTaken => Refusal::UseTaken,

@@ -120,6 +120,8 @@ pub struct Held {
     pub ttl: Span,
     /// When that is over, by the wall clock of the server that answers.
     pub expires_at: Timestamp,
+    /// Until when this use is borrowed, where it is.
+    pub borrowed_until: Option<Timestamp>,
 }
 
 /// A place in a queue.
@@ -159,6 +161,16 @@ pub enum Refusal {
     Denied,
     /// No assignment matches.
     NotEntitled,
+    /// The manifest or the license does not lend this.
+    BorrowNotAllowed {
+        /// Why.
+        why: String,
+    },
+    /// Seats are lent only while both servers keep every grant: ask again.
+    NotPaired {
+        /// After how long.
+        retry_after: Span,
+    },
     /// As many wait as a queue takes.
     TooManyWaiting,
     /// No seat is free.
@@ -206,6 +218,8 @@ impl Refusal {
             Self::FenceRefused { .. } | Self::HandoverRefused { .. } => "refused",
             Self::Denied => "denied",
             Self::NotEntitled => "not-entitled",
+            Self::BorrowNotAllowed { .. } => "borrow-not-allowed",
+            Self::NotPaired { .. } => "grace",
             Self::TooManyWaiting => "too-many-waiting",
             Self::NoSeatFree { .. } => "no-seat-free",
             Self::Revoked { .. } => "revoked",

@@ -62,7 +62,8 @@ impl Pair {
         }
         digest.word(waiting.len() as u64);
         for waiting in waiting {
-            let Waiting { ticket, reply, write, seq, give_up, begun } = waiting;
+            let Waiting { ticket, reply, write, seq, give_up, begun, lends } = waiting;
+            digest.word(u64::from(*lends));
             digest.ticket(ticket.0);
             reply.digest(digest);
             digest.word(ordered(*write));

@@ -301,7 +301,7 @@ impl Pair {
         } else {
             self.phase = Phase::TakingOver;
         }
-        let contents = Box::new(self.ledger.contents());
+        let contents = Box::new(self.ledger.contents_at(self.now.moment));
         let writes = vec![Write::Ledger(contents), Write::Facts(self.facts.clone())];
         self.persist_then(writes, Next::Serve { epoch, grace: false, alone: false }, out);
     }
@@ -324,7 +324,7 @@ impl Pair {
     fn catch_up(&mut self, out: &mut Vec<Effect>) {
         self.turn_to_peer(Peering::CatchingUp);
         self.durable_at_peer = 0;
-        for (contents, more) in parts(self.ledger.contents()) {
+        for (contents, more) in parts(self.ledger.contents_at(self.now.moment)) {
             self.send(Frame::CatchUp { contents: Box::new(contents), more }, out);
         }
     }

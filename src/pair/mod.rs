@@ -5,6 +5,7 @@
 //! docs/concepts/pair.md; rules named here by number are its rules.
 
 mod active;
+mod borrow;
 mod command;
 mod config;
 mod digest;
@@ -131,7 +132,9 @@ impl Pair {
             }
         };
         let terms = config.as_deref().and_then(|config| terms(config, &me, &facts, now));
-        let ledger = Ledger::load(durable.ledger, terms.as_ref(), now);
+        let mut contents = durable.ledger;
+        contents.age(now.wall);
+        let ledger = Ledger::load(contents, terms.as_ref(), now);
         Ok(Self {
             me,
             trust,

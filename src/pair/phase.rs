@@ -229,6 +229,8 @@ pub(super) struct Waiting {
     pub(super) give_up: Moment,
     /// The lease that began with it: given up where the ledgers are merged before.
     pub(super) begun: Option<Begun>,
+    /// Whether it lends seats: then it is good only once it is durable on both.
+    pub(super) lends: bool,
 }
 
 /// A lease that began with a reply that waits.

@@ -70,7 +70,7 @@ impl Pair {
         if let Some(link) = &mut self.link {
             link.handed_over = true;
         }
-        for (contents, more) in parts(self.ledger.contents()) {
+        for (contents, more) in parts(self.ledger.contents_at(self.now.moment)) {
             self.send(Frame::HandedOver { contents: Box::new(contents), more }, out);
         }
     }

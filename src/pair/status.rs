@@ -63,6 +63,8 @@ pub struct ProductStatus {
     pub used: Seats,
     /// The seats that are kept free for assignments that do not use them yet.
     pub reserved: Seats,
+    /// Those of them that are borrowed.
+    pub borrowed: Seats,
     /// How many wait for a seat.
     pub waiting: usize,
     /// The seats held above the capacity.
@@ -115,6 +117,7 @@ impl Pair {
                 capacity: terms.capacity(name),
                 used: self.ledger.live(name),
                 reserved,
+                borrowed: self.ledger.borrowed(name),
                 waiting: self.ledger.waiting(name),
                 over_grant: self.ledger.over_grant(name, &terms),
                 standalone_ends_in: serves.then(|| terms.standalone_left(name)).flatten(),

@@ -1,5 +1,6 @@
 //! Scenes of two servers, played as scripts over a network and disks in memory: what each promise means.
 
+mod borrow;
 mod frames;
 mod half_dead;
 mod handover;
@@ -129,6 +130,9 @@ struct Script {
     replies: BTreeMap<u64, Reply>,
     retry_at: u64,
     granted: u64,
+    /// How wrong both wall clocks are, and each beside that.
+    wall_shift: i64,
+    wall_shift_of: [i64; 2],
     /// Whether the servers hear of each other only what version 1 of the frames says.
     speaks_v1: bool,
     record_frames: bool,
@@ -156,6 +160,8 @@ impl Script {
             replies: BTreeMap::new(),
             retry_at: 0,
             granted: 0,
+            wall_shift: 0,
+            wall_shift_of: [0; 2],
             speaks_v1: false,
             record_frames: false,
             frames: Vec::new(),
@@ -177,8 +183,14 @@ impl Script {
     }
 
     fn time(&self) -> Now {
-        let wall = Timestamp::from_ms(1_700_000_000_000 + i64::try_from(self.now).expect("small"));
-        Now { moment: Moment::from_ms(self.now), wall }
+        let ms = 1_700_000_000_000 + i64::try_from(self.now).expect("small");
+        Now { moment: Moment::from_ms(self.now), wall: Timestamp::from_ms(ms + self.wall_shift) }
+    }
+
+    /// The time as a machine sees it.
+    fn time_at(&self, at: usize) -> Now {
+        let Now { moment, wall } = self.time();
+        Now { moment, wall: Timestamp::from_ms(wall.ms() + self.wall_shift_of[at]) }
     }
 
     fn pair(&self, at: usize) -> &Pair {
@@ -193,7 +205,7 @@ impl Script {
         let name = ServerName::new(self.names[at]).expect("a name");
         let disk = self.machines[at].disk.clone();
         let trust = Keyring::new(&[], &[operator().public().clone()]);
-        let pair = Pair::new(self.time(), name, trust, disk, false);
+        let pair = Pair::new(self.time_at(at), name, trust, disk, false);
         self.machines[at].pair = Some(pair.expect("the disk is good"));
     }
 
@@ -223,7 +235,7 @@ impl Script {
     }
 
     fn tell(&mut self, at: usize, input: Input) {
-        let now = self.time();
+        let now = self.time_at(at);
         let Some(pair) = &mut self.machines[at].pair else { return };
         let mut effects = Vec::new();
         pair.handle(now, input, &mut effects);
@@ -388,6 +400,7 @@ impl Script {
             address: "127.0.0.1".parse().expect("an address"),
             use_id: UseId::new(use_id).expect("a use"),
             seats: Seats(1),
+            borrow: None,
             fresh: LeaseId::new(&format!("lease-{}", self.granted)).expect("an id"),
         };
         self.command(at, Command::Checkout(checkout))

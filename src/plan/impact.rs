@@ -128,6 +128,9 @@ pub fn impact(
 
 /// Why a lease ends under a configuration, if it does: nothing gives its holder a seat any more.
 fn loss(lease: &HeldLease, config: &Config) -> Option<String> {
+    if lease.is_borrowed {
+        return None;
+    }
     let Some(product) = config.products.get(&lease.product) else {
         return Some("the product is no longer served".to_owned());
     };

@@ -71,6 +71,8 @@ pub struct HeldLease {
     pub seats: Seats,
     /// The place in the running `assign` of the assignment that is charged, from 0.
     pub assignment: u32,
+    /// Whether it is borrowed: then no bundle takes it before its own end.
+    pub is_borrowed: bool,
 }
 
 impl HeldLease {

@@ -50,6 +50,7 @@ fn lease(id: &str, user: &str, host: &str) -> HeldLease {
         address: Some(IpAddr::from([10, 1, 0, 7])),
         seats: Seats(1),
         assignment: 0,
+        is_borrowed: false,
     }
 }
 

@@ -306,6 +306,7 @@ async fn held_leases(
             address: None,
             seats: lease.seats,
             assignment: lease.assignment,
+            is_borrowed: lease.borrowed_until.is_some(),
         })
     })
     .collect()

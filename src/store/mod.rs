@@ -210,6 +210,7 @@ mod tests {
             seats: Seats(1),
             user: "ana".parse().expect("a name"),
             host: "ws-1".parse().expect("a name"),
+            borrowed: None,
         };
         Lease {
             id: id.parse().expect("an id"),
@@ -236,6 +237,7 @@ mod tests {
             epoch: Epoch(1),
             knew: Epoch(0),
             at: Timestamp::from_ms(2),
+            borrowed: None,
         }
     }
 

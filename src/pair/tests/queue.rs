@@ -18,6 +18,7 @@ impl Script {
             address: "127.0.0.1".parse().expect("an address"),
             use_id: UseId::new(use_id).expect("a use"),
             seats: Seats(1),
+            borrow: None,
             fresh: LeaseId::new(&format!("lease-{}", self.granted)).expect("an id"),
         };
         let fresh = QueueTicket::new(&format!("ticket-{}", self.granted)).expect("a ticket");

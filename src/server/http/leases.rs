@@ -14,7 +14,7 @@ use crate::api::{
 };
 use crate::bundle::Config;
 use crate::entitlement::Requester;
-use crate::measure::{Now, Seats};
+use crate::measure::{Now, Seats, Span};
 use crate::name::LeaseId;
 use crate::pair::{Checkout, Command, Held, Pair, Queued, Reply, Wait};
 use crate::server::driver::Answer;
@@ -32,18 +32,27 @@ pub(super) async fn checkout(
     let (parts, body) = request.into_parts();
     let bytes = body::json_bytes(&parts.headers, body, body::BODY_MAX).await?;
     let caller = app.caller(&parts.method, &parts.uri, &parts.headers, &bytes)?;
-    let LeaseRequest { product, user, host, use_id, seats, wait_ms, ticket } = body::parse(&bytes)?;
+    let LeaseRequest { product, user, host, use_id, seats, wait_ms, borrow_ms, ticket } =
+        body::parse(&bytes)?;
     let seats = seats.unwrap_or(Seats(1));
     if seats == Seats(0) {
         return Err(invalid("`seats` is 1 or more"));
+    }
+    let waits = wait_ms.is_some() || ticket.is_some();
+    if waits && borrow_ms.is_some() {
+        return Err(invalid("a seat is waited for or borrowed: wait for it first, then borrow it"));
+    }
+    if borrow_ms == Some(Span::ZERO) {
+        return Err(invalid("`borrowMs` is 1 or more"));
     }
     let use_id = match use_id {
         Some(use_id) => use_id,
         None => app.fresh_secret().parse().map_err(|_| invalid("`use` is missing"))?,
     };
     let fresh = app.fresh_lease();
-    let checkout = Checkout { product, user, host, address: from, use_id, seats, fresh };
-    let command = if wait_ms.is_some() || ticket.is_some() {
+    let (address, borrow) = (from, borrow_ms);
+    let checkout = Checkout { product, user, host, address, use_id, seats, borrow, fresh };
+    let command = if waits {
         let fresh = app.fresh_secret();
         let fresh = fresh.parse().map_err(|_| invalid("no ticket could be made"))?;
         let hold = wait_ms.unwrap_or_default();
@@ -140,6 +149,7 @@ pub(super) async fn list(
                     granted_at: view.lease.granted_at,
                     expires_at: now.wall + view.remaining,
                     ttl_ms: view.lease.ttl,
+                    borrowed_until: view.lease.borrowed_until(),
                     revoked: view.revoked.filter(|_| sees_names).map(str::to_owned),
                 })
                 .collect()
@@ -209,7 +219,7 @@ impl App {
 }
 
 fn lease_body(held: &Held, token: String) -> LeaseBody {
-    let Held { lease, use_id, epoch, ttl, expires_at, .. } = held;
+    let Held { lease, use_id, epoch, ttl, expires_at, borrowed_until, .. } = held;
     LeaseBody {
         id: lease.id.clone(),
         use_id: use_id.clone(),
@@ -224,6 +234,7 @@ fn lease_body(held: &Held, token: String) -> LeaseBody {
         granted_at: lease.granted_at,
         expires_at: *expires_at,
         ttl_ms: *ttl,
+        borrowed_until: *borrowed_until,
         token,
     }
 }

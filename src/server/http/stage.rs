@@ -385,5 +385,6 @@ fn held_lease(lease: &Lease) -> HeldLease {
         address: Some(lease.address),
         seats: lease.seats(),
         assignment: lease.assignment,
+        is_borrowed: lease.borrowed_until().is_some(),
     }
 }

@@ -8,7 +8,7 @@ use super::{App, Shared, body};
 use crate::api::{
     self, Jwk, JwkSet, LastApply, Problem, ProblemCode, ProductList, STATUS_SCHEMA, Status,
 };
-use crate::measure::{Now, Seats};
+use crate::measure::Now;
 use crate::pair::{Pair, PairStatus, Refusal, State as PairState};
 use crate::statement::ApplyStatement;
 
@@ -116,7 +116,7 @@ fn product(status: crate::pair::ProductStatus) -> api::ProductStatus {
         product: status.product,
         capacity: status.capacity,
         used: status.used,
-        borrowed: Seats(0),
+        borrowed: status.borrowed,
         reserved: status.reserved,
         waiting: u32::try_from(status.waiting).unwrap_or(u32::MAX),
         over_grant: status.over_grant,

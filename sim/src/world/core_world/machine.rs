@@ -537,6 +537,7 @@ impl Stage<'_> {
                     address: person.address,
                     use_id,
                     seats: Seats(1),
+                    borrow: None,
                     fresh,
                 };
                 self.command(at, number, from, Command::Checkout(checkout));
