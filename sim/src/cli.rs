@@ -2,6 +2,7 @@
 //! went: 0 held, 1 violated, 3 did not converge, 4 the simulator itself failed, 64 usage.
 
 mod fuzz;
+mod mutants;
 mod recorded;
 
 use std::io::{self, IsTerminal as _, Write as _};
@@ -50,6 +51,9 @@ enum Verb {
     Replay(recorded::ReplayArgs),
     /// Makes a recorded run that breaks a promise as short as it can be.
     Shrink(recorded::ShrinkArgs),
+    /// Shows that the oracles notice lines that are wrong on purpose.
+    #[command(hide = !HAS_MUTANTS)]
+    Mutants(mutants::MutantsArgs),
     /// Judges what real servers and clients wrote down, with the same oracles.
     Check(CheckArgs),
     /// Lists the scenarios that are built in.
@@ -256,6 +260,13 @@ pub fn run() -> ExitCode {
         Verb::Shrink(args) => match recorded::read(&args.file) {
             Ok((regression, setup)) => recorded::shrink(&args, regression, &setup),
             Err(trouble) => return unusable(&trouble),
+        },
+        Verb::Mutants(args) => match mutants::run(&args) {
+            Ok(done) => done,
+            Err(trouble) => {
+                say(&format!("error: {trouble}\n"));
+                return ExitCode::from(USAGE);
+            }
         },
         Verb::Run(args) => match prepared(&args).and_then(|ready| mutated(&args, ready)) {
             Ok(prepared) => run_all(&args, &prepared),

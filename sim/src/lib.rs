@@ -12,6 +12,7 @@ pub mod check;
 pub mod cli;
 pub mod fuzz;
 pub mod history;
+pub mod mutants;
 pub mod numbers;
 pub mod oracle;
 pub mod population;
