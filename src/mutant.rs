@@ -70,6 +70,10 @@ mutants! {
     SpeaksBeforeWriting = "speaks-before-writing",
     /// A primary none of whose licenses is valid keeps its secondary silent.
     ServesUnlicensed = "serves-unlicensed",
+    /// Of two bundles of a split the higher number wins, whoever signed it.
+    HighestNumberWins = "highest-number-wins",
+    /// A server offers only what it signed last to a peer that signed something else before.
+    OffersTheEndAlone = "offers-the-end-alone",
     /// A secondary serves without its primary for longer than its licenses allow.
     StandsAloneForever = "stands-alone-forever",
     /// What two servers gave too much drains although the manifest says `onOverGrant: revoke`.

@@ -59,6 +59,10 @@ marks! {
     DiskHung = "disk-hung",
     /// A primary found that none of its licenses is valid, and stepped aside.
     Unlicensed = "unlicensed",
+    /// A committed bundle gave way to the peer's.
+    BundleHeld = "bundle-held",
+    /// A peer's bundle was refused, as a stranger's.
+    BundleRefused = "bundle-refused",
     /// A secondary served without its primary for as long as a license allows.
     StoodAloneTooLong = "stood-alone-too-long",
     /// A lease over the capacity was revoked after a split.

@@ -20,5 +20,6 @@ pub use keys::{Jwk, JwkSet};
 pub use lease::{LeaseBody, LeaseEntry, LeaseList, LeaseRequest, QueuedBody};
 pub use problem::{FindingBody, Holder, PrimaryBody, Problem, ProblemCode};
 pub use status::{
-    LastApply, PeerStatus, ProductList, ProductStatus, STATUS_SCHEMA, Source, Staged, State, Status,
+    HeldApply, LastApply, PeerStatus, ProductList, ProductStatus, STATUS_SCHEMA, Source, Staged,
+    State, Status,
 };

@@ -64,6 +64,9 @@ pub struct Status {
     pub products: Vec<ProductStatus>,
     /// The fingerprints of the keys given with `--trust`: accepted beside the bundle's operators.
     pub trust: Vec<String>,
+    /// A bundle of this server's that gave way to its peer's, until another one is committed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<HeldApply>,
     /// The apply that the server runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_apply: Option<LastApply>,
@@ -132,6 +135,24 @@ pub struct ProductStatus {
 pub struct ProductList {
     /// The products, by name.
     pub products: Vec<ProductStatus>,
+}
+
+/// An apply that was committed and gave way to another one, which the peer had taken during a split.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldApply {
+    /// Why: `conflicting-bundle`.
+    pub reason: String,
+    /// The number that the bundle had.
+    pub generation: Generation,
+    /// The bundle's hash.
+    pub bundle: BundleHash,
+    /// The fingerprint of the key that signed it.
+    pub operator: String,
+    /// When the operator signed it.
+    pub at: Timestamp,
+    /// Where it came from: it can be applied again from there.
+    pub source: Source,
 }
 
 /// The apply that a server runs.

@@ -7,15 +7,17 @@ use serde_json::Map;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::Pair;
 use super::command::{Commit, Refusal, Reply};
+use super::conflict::Fork;
 use super::frame::Frame;
 use super::io::{Committed, Effect, Ticket, Write};
 use super::phase::{Committing, Next, Phase};
+use super::{Pair, conflict};
 use crate::bundle::{Bundle, Config};
 use crate::manifest::types::Role;
 use crate::measure::Generation;
 use crate::statement::{self, Keyring, SignedStatement};
+use crate::{mutant, seen};
 
 /// The most statements that one offer has.
 const CHAIN_MAX: usize = 10_000;
@@ -23,6 +25,16 @@ const CHAIN_MAX: usize = 10_000;
 /// The number of the bundle that a statement is about; 0 for one that cannot be read.
 pub(super) fn generation_of(statement: &SignedStatement) -> Generation {
     statement.read().map(|statement| statement.generation).unwrap_or_default()
+}
+
+/// What came of a bundle that the peer offers.
+enum Judged {
+    /// It is to run here.
+    Take(Box<Commit>),
+    /// It is no news.
+    Known,
+    /// It is of somebody whom the bundle that runs here does not trust.
+    Refuse(String),
 }
 
 impl Pair {
@@ -64,8 +76,16 @@ impl Pair {
             at: self.now.wall,
             ttl_longest: self.ttl_longest(&commit.config),
         };
-        let write = Write::Commit(Box::new(committed));
-        self.persist_then(vec![write], Next::Install { ticket, commit }, out);
+        let mut writes = vec![Write::Commit(Box::new(committed))];
+        let held = self.lost_to(&commit);
+        if held != self.facts.held {
+            if let Some(held) = &held {
+                self.tell_held(held, out);
+            }
+            self.facts.held = held;
+            writes.push(Write::Facts(self.facts.clone()));
+        }
+        self.persist_then(writes, Next::Install { ticket, commit }, out);
     }
 
     /// The longest ttl of any bundle whose leases may still live once this one runs.
@@ -147,7 +167,7 @@ impl Pair {
         role == Some(Role::Primary)
     }
 
-    /// Offers the bundle that runs here to a peer that has an older one.
+    /// Offers the bundle that runs here to a peer that has an older one, or one that must give way.
     pub(super) fn offer(&mut self, out: &mut Vec<Effect>) {
         let Some(committed) = &self.committed else { return };
         let (ours, hash) = (committed.generation, committed.hash());
@@ -155,13 +175,28 @@ impl Pair {
         let Some(link) = &mut self.link else { return };
         let Some(hello) = &link.hello else { return };
         let conflicts = hello.generation == ours && hello.bundle != Some(hash) && primary;
-        if !(hello.generation < ours || conflicts) || link.offered == ours {
+        let insists = link.refused && hello.bundle != Some(hash);
+        if !(hello.generation < ours || conflicts || insists) || link.offered == ours {
             return;
         }
         link.offered = ours;
         link.behind = 0;
-        // On a tie the statement of the same number is what the peer must judge.
-        let after = if conflicts { Generation(ours.0.saturating_sub(1)) } else { hello.generation };
+        let known = committed
+            .statements
+            .iter()
+            .take_while(|statement| generation_of(statement) <= hello.generation);
+        let shared = committed.statements.get(..known.count()).unwrap_or_default();
+        let after = match hello.chain {
+            // Something else was signed at the peer: it must see where the two chains part.
+            Some(chain)
+                if conflict::digest_of(shared) != Some(chain) && !mutant!(OffersTheEndAlone) =>
+            {
+                Generation(0)
+            }
+            // On a tie the statement of the same number is what the peer must judge.
+            _ if conflicts => Generation(ours.0.saturating_sub(1)),
+            _ => hello.generation,
+        };
         let chain: Vec<SignedStatement> = committed
             .statements
             .iter()
@@ -169,7 +204,7 @@ impl Pair {
             .cloned()
             .collect();
         let bundle = STANDARD.encode(committed.config.bundle.bytes());
-        self.send(Frame::Bundle { chain, bundle }, out);
+        self.send(Frame::Bundle { chain, bundle, insists }, out);
     }
 
     /// The peer offers the bundle that it runs.
@@ -177,11 +212,26 @@ impl Pair {
         &mut self,
         chain: Vec<SignedStatement>,
         bundle: &str,
+        insists: bool,
         out: &mut Vec<Effect>,
     ) {
-        match self.judge_offer(chain, bundle) {
-            Ok(Some(commit)) => self.on_commit(None, Box::new(commit), out),
-            Ok(None) => {}
+        match self.judge_offer(chain, bundle, insists) {
+            Ok(Judged::Take(commit)) => self.on_commit(None, commit, out),
+            Ok(Judged::Known) => {}
+            Ok(Judged::Refuse(signer)) => {
+                seen!(BundleRefused);
+                let mut details = Map::new();
+                let reason = format!(
+                    "its branch is signed by {signer}, whom the bundle here does not trust"
+                );
+                details.insert("reason".into(), reason.into());
+                self.event("bundle-refused", details, out);
+                if let Some(link) = &mut self.link {
+                    link.refused = true;
+                    link.offered = Generation(0);
+                }
+                self.offer(out);
+            }
             Err(reason) => {
                 let mut details = Map::new();
                 details.insert("reason".into(), reason.into());
@@ -195,29 +245,32 @@ impl Pair {
         &self,
         chain: Vec<SignedStatement>,
         bundle: &str,
-    ) -> Result<Option<Commit>, String> {
+        insists: bool,
+    ) -> Result<Judged, String> {
         if chain.len() > CHAIN_MAX {
             return Err(format!("the peer offers more than {CHAIN_MAX} statements"));
         }
         let ours = self.generation();
         let offered = chain.last().map(generation_of).unwrap_or_default();
-        let tie = offered == ours && !self.wins_ties();
-        if offered < ours || (offered == ours && !tie) {
-            return Ok(None);
+        let preferred = offered > ours || (offered == ours && !self.wins_ties());
+        // What both have is not judged again.
+        let fork = Fork::of(self.statements(), &chain);
+        let branch = chain.get(fork.shared..).unwrap_or_default();
+        if branch.is_empty() || (fork.ours.is_empty() && offered <= ours) {
+            return Ok(Judged::Known);
         }
-        // Statements about what already ran here are not judged again, but for the last on a tie.
-        let base = if tie { Generation(ours.0.saturating_sub(1)) } else { ours };
-        let keyring = self.keyring_of(base);
-        let links = statement::verify_chain(&keyring, base, &chain).map_err(|e| e.to_string())?;
+        let keyring = self.keyring_of(fork.common);
+        let links =
+            statement::verify_chain(&keyring, fork.common, branch).map_err(|e| e.to_string())?;
+        if !self.gives_way(fork.ours, &links, preferred, insists) {
+            let signer = links.first().map(|link| link.operator.fingerprint()).unwrap_or_default();
+            return Ok(Judged::Refuse(signer));
+        }
         let last = &links.last().ok_or("the peer offers no statement")?.statement;
         let bytes = STANDARD.decode(bundle).map_err(|_| "the bundle is not base64".to_owned())?;
         let bundle = Bundle::decode(&bytes).map_err(|e| e.to_string())?;
         if bundle.hash() != last.bundle {
             return Err("the bundle is not the one that its statement is about".to_owned());
-        }
-        if self.committed.as_ref().is_some_and(|committed| committed.hash() == bundle.hash()) && tie
-        {
-            return Ok(None);
         }
         let config = Arc::new(Config::compile(&bundle).map_err(|e| e.to_string())?);
         let ours_is = self.config.as_ref().map_or(&config.pair, |config| &config.pair);
@@ -229,11 +282,13 @@ impl Pair {
                 "the bundle has no such server, or another role for it and another peer".to_owned()
             );
         }
-        Ok(Some(Commit { config, statements: chain, generation: offered, base: ours }))
+        // The last common statement says from where on ours gives way.
+        let statements = chain.get(fork.shared.saturating_sub(1)..).unwrap_or_default().to_vec();
+        Ok(Judged::Take(Box::new(Commit { config, statements, generation: offered, base: ours })))
     }
 
     /// Who could sign the bundle after that generation: the operators of it, and the keys this server was given.
-    fn keyring_of(&self, generation: Generation) -> Keyring {
+    pub(super) fn keyring_of(&self, generation: Generation) -> Keyring {
         if generation == self.generation() {
             return match &self.committed {
                 Some(committed) => {

@@ -148,6 +148,7 @@ impl Link {
             sent_at,
             heard,
             offered,
+            refused,
             behind,
             incoming,
             handed_over,
@@ -164,7 +165,7 @@ impl Link {
         }
         digest.moment(*heard);
         digest.word(offered.0);
-        digest.word(u64::from(*behind));
+        digest.word(u64::from(*behind) << 1 | u64::from(*refused));
         maybe(digest, incoming.as_ref(), |digest, contents| contents.digest(digest));
         digest.word(u64::from(*handed_over) | u64::from(*asked) << 1);
     }
@@ -248,7 +249,8 @@ impl State {
 impl Facts {
     fn digest(&self, digest: &mut dyn Digest) {
         // Wall time, `heard` included, is the same for all that is searched.
-        let Self { epoch, paired, served, met, wall: _, heard: _, peer_key, lead, odd } = self;
+        let Self { epoch, paired, served, met, wall: _, heard: _, held: _, peer_key, lead, odd } =
+            self;
         digest.epoch(*epoch);
         digest.word(odd.map_or(2, u64::from));
         maybe(digest, lead.as_ref(), |digest, lead| lead.digest(digest));
@@ -368,7 +370,7 @@ impl Frame {
             Self::HandedOver { contents, more } => ledger(5, contents, *more, digest),
             Self::CatchUp { contents, more } => ledger(6, contents, *more, digest),
             Self::CaughtUp { position: at } => position(7, at, digest),
-            Self::Bundle { chain, bundle } => {
+            Self::Bundle { chain, bundle, insists: _ } => {
                 digest.word(8);
                 digest.word(chain.len() as u64);
                 digest.text(bundle);
@@ -393,6 +395,7 @@ impl Hello {
             pending,
             odd,
             wall: _,
+            chain: _,
         } = self;
         digest.word(u64::from(*pending) | odd.map_or(2, u64::from) << 1);
         maybe(digest, lead.as_ref(), |digest, lead| lead.digest(digest));

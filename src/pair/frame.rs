@@ -96,6 +96,9 @@ pub enum Frame {
         chain: Vec<SignedStatement>,
         /// The bundle's canonical bytes, in base64.
         bundle: String,
+        /// Whether the sender has refused the receiver's bundle, as signed by a stranger.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        insists: bool,
     },
     /// The sender stops now, on purpose: it has stopped serving.
     Goodbye,
@@ -120,6 +123,9 @@ pub struct Hello {
     pub served: bool,
     /// Whether it was ever in step with its peer: one that was not, where the other was, has lost its disk.
     pub met: bool,
+    /// Names all that was signed up to its bundle: a peer that signed something else meanwhile offers its whole chain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<BundleHash>,
     /// Who leads; absent from a peer that knows of no handover.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lead: Option<Lead>,

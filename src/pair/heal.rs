@@ -8,7 +8,7 @@ use super::frame::{Frame, Heartbeat, Hello, State};
 use super::io::{Effect, Write};
 use super::phase::{Begun, Link, Next, Peering, Phase};
 use super::standby::parts;
-use super::{Pair, terms};
+use super::{Pair, conflict, terms};
 use crate::ledger::{Contents, Given, Position};
 use crate::manifest::types::{OnOverGrant, Role};
 use crate::measure::Span;
@@ -60,6 +60,7 @@ impl Pair {
             position: self.ledger.position(),
             served: self.facts.served,
             met: self.facts.met,
+            chain: conflict::digest_of(self.statements()),
             lead: self.lead_told(),
             pending: self.roles_are_pending(),
             odd: self.facts.odd,
@@ -107,7 +108,9 @@ impl Pair {
                 }
             }
             Frame::CaughtUp { position } => self.on_caught_up(position, out),
-            Frame::Bundle { chain, bundle } => self.on_offer(chain, &bundle, out),
+            Frame::Bundle { chain, bundle, insists } => {
+                self.on_offer(chain, &bundle, insists, out);
+            }
             Frame::Goodbye => self.on_goodbye(out),
         }
     }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::command::{Command, Reply};
 use super::config::generation_of;
+use super::conflict::HeldBundle;
 use super::frame::{Frame, State};
 use super::lead::Lead;
 use crate::bundle::Config;
@@ -103,6 +104,9 @@ pub struct Facts {
     /// serves without (rule 3). Durable when it begins to serve, and once a minute before.
     #[serde(default)]
     pub heard: Option<Timestamp>,
+    /// The bundle of this server's that last gave way to one of its peer's, until another one is committed.
+    #[serde(default)]
+    pub held: Option<HeldBundle>,
     /// The identity key that the peer proved, where the manifest pins none.
     pub peer_key: Option<PublicKey>,
     /// Who leads, where that was ever said: without a word the primary does.

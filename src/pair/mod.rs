@@ -8,6 +8,7 @@ mod active;
 mod borrow;
 mod command;
 mod config;
+mod conflict;
 mod digest;
 mod frame;
 mod half_dead;
@@ -29,6 +30,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 pub use command::{Command, Commit, Held, Nonce, Queued, Refusal, Reply, Wait};
+pub use conflict::HeldBundle;
 pub use frame::{Frame, Heartbeat, Hello, State};
 pub use io::{Committed, Durable, Effect, Event, Facts, Input, Standing, Ticket, Write, WriteId};
 pub use lead::Lead;

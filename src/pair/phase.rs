@@ -132,6 +132,8 @@ pub(super) struct Link {
     pub(super) heard: Moment,
     /// The bundle that was offered on it.
     pub(super) offered: Generation,
+    /// Whether a bundle that came on it was refused, as signed by a stranger.
+    pub(super) refused: bool,
     /// How many heartbeats in a row told of an older bundle than ours.
     pub(super) behind: u8,
     /// The parts of a ledger that have come so far.
@@ -155,6 +157,7 @@ impl Link {
             sent_at: VecDeque::new(),
             heard: now,
             offered: Generation(0),
+            refused: false,
             behind: 0,
             incoming: None,
             handed_over: false,

@@ -1,5 +1,6 @@
 //! What a server says of itself and its peer: the facts behind `GET /v1/status`.
 
+use super::conflict::HeldBundle;
 use super::io::Committed;
 use super::phase::Phase;
 use super::{Pair, State, terms};
@@ -35,6 +36,8 @@ pub struct PairStatus {
     pub leader_since: Option<Timestamp>,
     /// Its peer.
     pub peer: Option<PeerStatus>,
+    /// The bundle of its own that gave way to its peer's, until another is committed.
+    pub held: Option<HeldBundle>,
     /// What it serves.
     pub products: Vec<ProductStatus>,
 }
@@ -99,6 +102,7 @@ impl Pair {
                 paired: self.is_paired(),
                 last_heard: self.link.as_ref().map(|link| now.moment.since(link.heard)),
             }),
+            held: self.facts.held.clone(),
             products: self.products(),
         }
     }

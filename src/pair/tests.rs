@@ -1,6 +1,7 @@
 //! Scenes of two servers, played as scripts over a network and disks in memory: what each promise means.
 
 mod borrow;
+mod conflict;
 mod frames;
 mod half_dead;
 mod handover;

@@ -196,6 +196,17 @@ fn drift_of(asked: &Asked, newest: Option<BundleHash>) -> Vec<Drift> {
         )),
         Some(_) => {}
     }
+    if let Some(held) = &status.held {
+        let commit = held.source.commit.as_deref().unwrap_or("no commit");
+        all.push(drift(
+            "held",
+            format!(
+                "generation {} of {} (from {commit}, signed {}) was committed here during a split and gave way to \
+                 the other server's ({}): apply it again if it is still meant",
+                held.generation, held.source.path, held.at, held.reason
+            ),
+        ));
+    }
     if let Some(peer) = &status.peer {
         if let Some(problem) = &peer.problem {
             let detail = format!("it does not accept `{}`: {problem}", peer.name);

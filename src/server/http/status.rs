@@ -106,6 +106,14 @@ impl App {
             peer,
             products: status.products.into_iter().map(product).collect(),
             trust: self.parts.trust.iter().map(|key| key.fingerprint()).collect(),
+            held: status.held.map(|held| api::HeldApply {
+                reason: "conflicting-bundle".to_owned(),
+                generation: held.generation,
+                bundle: held.bundle,
+                operator: held.operator,
+                at: held.at,
+                source: held.source,
+            }),
             last_apply,
         }
     }
