@@ -5,6 +5,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -80,15 +81,15 @@ fn check_use(text: &str) -> Result<(), NameError> {
     }
 }
 
-/// A kind of name: the text as given, compared by its lower-cased form.
+/// A kind of name: the text as given, compared by its lower-cased form. Cheap to clone: leases carry many.
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $check:expr, $pattern:literal) => {
         $(#[$doc])*
         #[derive(Clone)]
         pub struct $name {
-            text: Box<str>,
+            text: Arc<str>,
             // None where lower-casing changes nothing, as with most names.
-            folded: Option<Box<str>>,
+            folded: Option<Arc<str>>,
         }
 
         impl $name {
@@ -100,7 +101,7 @@ macro_rules! name {
                 let check: fn(&str) -> Result<(), NameError> = $check;
                 check(text)?;
                 let folded = text.to_lowercase();
-                let folded = (folded != text).then(|| folded.into_boxed_str());
+                let folded = (folded != text).then(|| folded.into());
                 Ok(Self { text: text.into(), folded })
             }
 

@@ -5,6 +5,7 @@
 //! *unknown*, never absent. Written as one JSON object a line.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tandem::manifest::types::{Mode, Role};
@@ -17,7 +18,7 @@ pub struct Entry {
     /// Milliseconds since the run began.
     pub at: u64,
     /// Where it happened: a server, a client, or `world`.
-    pub host: String,
+    pub host: Arc<str>,
     /// What happened.
     #[serde(flatten)]
     pub event: Event,
@@ -58,7 +59,7 @@ pub enum Event {
     /// A server read a heartbeat of its peer from its socket.
     Heard {
         /// Whose heartbeat.
-        from: String,
+        from: Arc<str>,
         /// What it said that its sender is: `active` or something else.
         active: bool,
         /// Whether it said *paired*.

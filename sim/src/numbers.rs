@@ -65,7 +65,7 @@ pub fn gaps(entries: &[Entry]) -> Vec<Gap> {
     let mut asks: BTreeMap<u64, (u64, &Ask)> = BTreeMap::new();
     let mut gaps = Vec::new();
     for entry in entries {
-        let name = entry.host.as_str();
+        let name = &*entry.host;
         match &entry.event {
             Event::Wants { .. } => {
                 let client = clients.entry(name).or_default();
@@ -146,22 +146,27 @@ impl Numbers {
     /// The numbers of a history.
     #[must_use]
     pub fn of(entries: &[Entry]) -> Self {
+        Self::of_view(&View::of(entries), &gaps(entries))
+    }
+
+    /// The same of a history that is in order already, with its gaps.
+    pub(crate) fn of_view(view: &View<'_>, gaps: &[Gap]) -> Self {
         let mut numbers = Self::default();
-        for entry in entries {
+        for entry in view.entries {
             if matches!(entry.event, Event::Wants { .. }) {
-                numbers.worst_by_client.entry(entry.host.clone()).or_default();
+                numbers.worst_by_client.entry(entry.host.to_string()).or_default();
             }
         }
         let mut losers = std::collections::BTreeSet::new();
-        for gap in gaps(entries) {
+        for gap in gaps {
             if gap.lost {
-                losers.insert(gap.client.clone());
+                losers.insert(&gap.client);
             }
-            let worst = numbers.worst_by_client.entry(gap.client).or_default();
+            let worst = numbers.worst_by_client.entry(gap.client.clone()).or_default();
             *worst = gap.ms.max(*worst);
         }
         numbers.lost = losers.len() as u64;
-        for exchange in &View::of(entries).exchanges {
+        for exchange in &view.exchanges {
             if !numbers.worst_by_client.contains_key(exchange.client) {
                 continue;
             }

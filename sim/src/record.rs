@@ -41,7 +41,7 @@ impl Recorder {
         // Every event has a JSON form; one that had none would show in the history's own test.
         let content = serde_json::to_vec(&event).unwrap_or_default();
         record.trace.event(at, host, "note", &content);
-        record.entries.push(Entry { at, host: host.to_owned(), event });
+        record.entries.push(Entry { at, host: host.into(), event });
     }
 
     /// Notes a request and gives it its number.

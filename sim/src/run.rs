@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::history::{Entry, Event};
 use crate::numbers::Numbers;
-use crate::oracle::{Promise, Violation};
+use crate::oracle::{Promise, View, Violation};
 use crate::world::core_world::States;
 
 /// Stack of a run's thread, in bytes: debug builds of whole servers need more than the default.
@@ -148,11 +148,13 @@ impl Run {
     /// Judges a history: the promises that were chosen, and the limit of time without a seat.
     #[must_use]
     pub fn judged(mut self, promises: &[Promise], gap_ms: Option<u64>) -> Self {
-        self.numbers = Numbers::of(&self.entries);
-        self.violations = promises.iter().flat_map(|one| one.judge(&self.entries)).collect();
+        let view = View::of(&self.entries);
+        let gaps = crate::numbers::gaps(&self.entries);
+        self.numbers = Numbers::of_view(&view, &gaps);
+        self.violations = promises.iter().flat_map(|one| one.judge_view(&view)).collect();
         self.violations.sort_by_key(|one| (one.at, one.promise));
         if let Some(limit) = gap_ms {
-            for gap in crate::numbers::gaps(&self.entries) {
+            for gap in gaps {
                 if gap.ms >= limit {
                     let (client, ms) = (gap.client, gap.ms);
                     let at = gap.from.saturating_add(gap.ms);

@@ -82,14 +82,8 @@ impl Pair {
 
     pub(super) fn on_deadline(&mut self, out: &mut Vec<Effect>) {
         let now = self.now.moment;
-        let due: Vec<Timer> = self
-            .timers()
-            .into_iter()
-            .flatten()
-            .filter(|(_, at)| *at <= now)
-            .map(|(timer, _)| timer)
-            .collect();
-        for timer in due {
+        let due = self.timers().into_iter().flatten().filter(|(_, at)| *at <= now);
+        for (timer, _) in due {
             match timer {
                 Timer::Beat => {
                     self.beat(out);

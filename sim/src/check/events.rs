@@ -133,7 +133,11 @@ impl History {
                 let paired = event.details.get("paired").and_then(Value::as_bool) == Some(true);
                 if paired && !is_active {
                     let from = self.other(&server).unwrap_or_default();
-                    self.note(at, &server, Event::Heard { from, active: true, paired: true });
+                    self.note(
+                        at,
+                        &server,
+                        Event::Heard { from: from.into(), active: true, paired: true },
+                    );
                 }
             }
             "granted" | "renewed" => self.given(at, &server, event),

@@ -48,12 +48,10 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
 fn must_know(view: &View<'_>, server: &str, holding: &Holding<'_>, at: u64) -> bool {
     let given = holding.beliefs.iter().find(|(when, _, by)| *by == server && *when <= at);
     let told = view
-        .heard(server)
-        .filter(|(when, active, paired)| {
-            *active && *paired && *when >= holding.since && *when <= at
-        })
-        .find(|(when, _, _)| !view.has_just_resumed(server, *when));
-    let Some(since) = given.map(|(when, _, _)| *when).or(told.map(|(when, _, _)| when)) else {
+        .heard_between(server, holding.since, at)
+        .iter()
+        .find(|(when, active, paired)| *active && *paired && !view.has_just_resumed(server, *when));
+    let Some(since) = given.map(|(when, _, _)| *when).or(told.map(|(when, _, _)| *when)) else {
         return false;
     };
     let since = since.min(holding.since);

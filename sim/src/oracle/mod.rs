@@ -94,19 +94,23 @@ impl Promise {
     /// Where a history breaks this promise.
     #[must_use]
     pub fn judge(self, entries: &[Entry]) -> Vec<Violation> {
-        let view = View::of(entries);
+        self.judge_view(&View::of(entries))
+    }
+
+    /// The same of a history that is in order already: several promises share one view.
+    pub(crate) fn judge_view(self, view: &View<'_>) -> Vec<Violation> {
         match self {
-            Self::RoleEncoding => role_encoding::judge(&view),
-            Self::OneVoice => one_voice::judge(&view),
-            Self::Capacity => capacity::judge(&view),
-            Self::Durability => durability::judge(&view),
-            Self::SameConfig => same_config::judge(&view),
-            Self::Entitlement => entitlement::judge(&view),
-            Self::Fencing => fencing::judge(&view),
-            Self::Failover => failover::judge(&view),
-            Self::Failback => failback::judge(&view),
-            Self::Outage => outage::judge(&view),
-            Self::Convergence => convergence::judge(&view),
+            Self::RoleEncoding => role_encoding::judge(view),
+            Self::OneVoice => one_voice::judge(view),
+            Self::Capacity => capacity::judge(view),
+            Self::Durability => durability::judge(view),
+            Self::SameConfig => same_config::judge(view),
+            Self::Entitlement => entitlement::judge(view),
+            Self::Fencing => fencing::judge(view),
+            Self::Failover => failover::judge(view),
+            Self::Failback => failback::judge(view),
+            Self::Outage => outage::judge(view),
+            Self::Convergence => convergence::judge(view),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! A history put in order for the oracles: requests with their answers, what holders believe, who was up, who was
 //! cut off from whom, which bundles may have been in force. Nothing in it judges.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use tandem::manifest::types::{Mode, Role};
 
@@ -85,6 +87,10 @@ pub(crate) struct View<'a> {
     terms: BTreeMap<&'a str, &'a Terms>,
     /// By generation.
     commits: Vec<Commit<'a>>,
+    /// What each server read, by time.
+    heard: BTreeMap<&'a str, Vec<(u64, bool, bool)>>,
+    /// When the two were split, by who they are.
+    splits: RefCell<BTreeMap<[String; 2], Rc<[(u64, u64)]>>>,
     pub(crate) end: u64,
 }
 
@@ -98,11 +104,17 @@ impl<'a> View<'a> {
             faults: Vec::new(),
             terms: BTreeMap::new(),
             commits: Vec::new(),
+            heard: BTreeMap::new(),
+            splits: RefCell::default(),
             end: entries.last().map_or(0, |entry| entry.at),
         };
         for entry in entries {
             match &entry.event {
                 Event::Fault(fault) => view.faults.push((entry.at, fault)),
+                Event::Heard { active, paired, .. } => {
+                    let heard = view.heard.entry(&*entry.host).or_default();
+                    heard.push((entry.at, *active, *paired));
+                }
                 Event::Terms(terms) => {
                     view.terms.insert(&terms.bundle, terms);
                 }
@@ -198,17 +210,26 @@ impl<'a> View<'a> {
 
     /// The heartbeats that a server read: when, whether the sender was active, whether it said *paired*.
     pub(crate) fn heard(&self, server: &str) -> impl Iterator<Item = (u64, bool, bool)> {
-        self.entries.iter().filter(move |entry| entry.host == server).filter_map(|entry| {
-            match &entry.event {
-                Event::Heard { active, paired, .. } => Some((entry.at, *active, *paired)),
-                _ => None,
-            }
-        })
+        self.heard.get(server).into_iter().flatten().copied()
+    }
+
+    /// The same in between, both included.
+    pub(crate) fn heard_between(&self, server: &str, from: u64, to: u64) -> &[(u64, bool, bool)] {
+        let heard = self.heard.get(server).map_or(&[][..], Vec::as_slice);
+        let first = heard.partition_point(|(at, _, _)| *at < from);
+        let end = heard.partition_point(|(at, _, _)| *at <= to).max(first);
+        heard.get(first..end).unwrap_or_default()
     }
 
     /// The times in which the two servers were split: both up, and cut off from each other at least one way, until
     /// one was down or a heartbeat said *paired* again.
-    pub(crate) fn splits(&self, a: &str, b: &str) -> Vec<(u64, u64)> {
+    pub(crate) fn splits(&self, a: &str, b: &str) -> Rc<[(u64, u64)]> {
+        let key = [a.to_owned(), b.to_owned()];
+        let mut known = self.splits.borrow_mut();
+        Rc::clone(known.entry(key).or_insert_with(|| self.reckon_splits(a, b).into()))
+    }
+
+    fn reckon_splits(&self, a: &str, b: &str) -> Vec<(u64, u64)> {
         let between = |from: &str, to: &str| (from == a && to == b) || (from == b && to == a);
         let mut marks: Vec<(u64, Option<&Fault>)> =
             self.faults.iter().map(|(at, fault)| (*at, Some(*fault))).collect();
@@ -309,7 +330,7 @@ impl<'a> View<'a> {
     /// Whether the two servers were split at some time in between.
     pub(crate) fn was_split(&self, servers: [&str; 2], from: u64, to: u64) -> bool {
         let [a, b] = servers;
-        self.splits(a, b).into_iter().any(|(since, until)| since <= to && from <= until)
+        self.splits(a, b).iter().any(|(since, until)| *since <= to && from <= *until)
     }
 
     /// Whether some bundle in force in between says escrow, so that a split excuses nothing.
@@ -344,7 +365,7 @@ fn exchanges(entries: &[Entry]) -> Vec<Exchange<'_>> {
         match &entry.event {
             Event::Asked { request, to, ask } => {
                 places.insert(*request, exchanges.len());
-                let (client, asked) = (entry.host.as_str(), entry.at);
+                let (client, asked) = (&*entry.host, entry.at);
                 exchanges.push(Exchange { client, to, ask, asked, answer: None });
             }
             Event::Answered(Answered { request, status, code, lease, .. }) => {

@@ -262,7 +262,7 @@ impl AsyncRead for SimStream {
             }
             Tapped::Server { from, tap } => {
                 for Heard { active, paired } in tap.read(bytes) {
-                    let event = Event::Heard { from: from.clone(), active, paired };
+                    let event = Event::Heard { from: from.as_str().into(), active, paired };
                     this.recorder.note(&this.who, event);
                 }
             }

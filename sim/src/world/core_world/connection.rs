@@ -4,6 +4,7 @@
 //! waits, and arrives late or finds the connection reset. Attempts are those of `server/peer.rs`.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use tandem::manifest::types::Role;
 use tandem::measure::Moment;
@@ -291,8 +292,8 @@ impl Stage<'_> {
         trace_frame(&mut self.log, to, frame);
         if let Frame::Heartbeat(beat) = frame {
             let active = beat.state == tandem::pair::State::Active;
-            let (from, paired) = (self.ground.servers[from].as_str().to_owned(), beat.paired);
-            let host = self.ground.servers[to].as_str();
+            let [from, host] = [from, to].map(|at| Arc::clone(&self.ground.hosts[at]));
+            let paired = beat.paired;
             self.log.note(host, history::Event::Heard { from, active, paired });
         }
     }

@@ -25,7 +25,9 @@ pub(crate) struct Ground {
     /// Who wants seats.
     pub(super) people: Vec<Person>,
     /// What the people are called in a history.
-    pub(super) names: Vec<String>,
+    pub(super) names: Vec<Arc<str>>,
+    /// What the servers are called in a history.
+    pub(super) hosts: [Arc<str>; 2],
     /// The keys that servers are told to trust.
     pub(super) trust: Keyring,
     /// The first bundle, and what each reload applies.
@@ -73,7 +75,8 @@ impl Ground {
         Ok(Self {
             start: subject.start,
             servers: [primary.name.clone(), secondary.name.clone()],
-            names: people.iter().map(Person::name).collect(),
+            hosts: [primary.name.as_str().into(), secondary.name.as_str().into()],
+            names: people.iter().map(|person| person.name().into()).collect(),
             people,
             trust,
             bundles: std::iter::once(subject).chain(reloads).map(Applied::of).collect(),

@@ -2,6 +2,8 @@
 //!
 //! The hash is a fast mix of 128 bits and no cryptography: it tells runs apart that were meant to be the same.
 
+use std::sync::Arc;
+
 use crate::history::{Ask, Entry, Event};
 use crate::world::core_world::queue::{MS, Micros};
 
@@ -20,13 +22,13 @@ impl Log {
     }
 
     /// Notes an event of the history.
-    pub(super) fn note(&mut self, host: &str, event: Event) {
+    pub(super) fn note(&mut self, host: impl Into<Arc<str>>, event: Event) {
         self.mix.word(self.entries.len() as u64);
         self.entries.push(Entry { at: self.now / MS, host: host.into(), event });
     }
 
     /// Notes a request and gives it its number.
-    pub(super) fn asked(&mut self, host: &str, to: &str, ask: Ask) -> u64 {
+    pub(super) fn asked(&mut self, host: impl Into<Arc<str>>, to: &str, ask: Ask) -> u64 {
         self.requests += 1;
         let request = self.requests;
         self.note(host, Event::Asked { request, to: to.into(), ask });

@@ -2,6 +2,7 @@
 //! They take one, keep it, give it back, and begin again.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use tandem::failover::{Ask, AskId, Effect, Failover, Input, Timing};
 use tandem::measure::Span;
@@ -163,7 +164,10 @@ impl Stage<'_> {
             Mode::Away(until) if until <= now => self.wants(person),
             Mode::Holding(Some(until)) if until <= now => {
                 let product = self.ground.people[person].product.to_string();
-                self.log.note(&self.ground.names[person], history::Event::Leaves { product });
+                self.log.note(
+                    Arc::clone(&self.ground.names[person]),
+                    history::Event::Leaves { product },
+                );
                 self.clients[person].mode = Mode::Leaving;
                 self.advise(person, Input::Release, None);
             }
@@ -182,10 +186,10 @@ impl Stage<'_> {
         if !matches!(self.clients[person].mode, Mode::Away(_)) {
             return;
         }
-        let ground = std::sync::Arc::clone(&self.ground);
+        let ground = Arc::clone(&self.ground);
         if !self.clients[person].is_wanting {
             let product = ground.people[person].product.to_string();
-            self.log.note(&ground.names[person], history::Event::Wants { product });
+            self.log.note(Arc::clone(&ground.names[person]), history::Event::Wants { product });
         }
         let client = &mut self.clients[person];
         client.is_wanting = true;
@@ -303,8 +307,11 @@ impl Stage<'_> {
         want: Want,
         ask: history::Ask,
     ) {
-        let number =
-            self.log.asked(&self.ground.names[person], self.ground.servers[to].as_str(), ask);
+        let number = self.log.asked(
+            Arc::clone(&self.ground.names[person]),
+            self.ground.servers[to].as_str(),
+            ask,
+        );
         let until = self.log.now + within;
         self.clients[person].open.push(Open { number, ask: ask_id, until });
         let request = Request { number, from: Party::Person(person), want };
@@ -322,7 +329,7 @@ impl Stage<'_> {
 
     fn lose_track(&mut self, person: usize, open: Open) {
         let request = open.number;
-        self.log.note(&self.ground.names[person], history::Event::Lost { request });
+        self.log.note(Arc::clone(&self.ground.names[person]), history::Event::Lost { request });
     }
 
     /// An answer has arrived.
@@ -341,7 +348,10 @@ impl Stage<'_> {
             self.gone(person, open);
             return self.look_ahead(person);
         }
-        self.log.note(&self.ground.names[person], answered(&self.ground.servers, number, &said));
+        self.log.note(
+            Arc::clone(&self.ground.names[person]),
+            answered(&self.ground.servers, number, &said),
+        );
         let client = &mut self.clients[person];
         let Some(id) = open.ask else {
             client.is_learning = false;
