@@ -107,6 +107,9 @@ pub struct Step {
     /// The cable is back: what waited arrives, late.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<[String; 2]>,
+    /// An operator moves service to a server, which must be paired with the one that serves. Core world only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handover: Option<String>,
     /// A server's machine stands still: what arrives waits, and time goes on. Core world only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause: Option<String>,
@@ -442,6 +445,7 @@ impl Step {
             self.fail_sync.is_some(),
             self.fill_disk.is_some(),
             self.empty_disk.is_some(),
+            self.handover.is_some(),
             self.pause.is_some(),
             self.resume.is_some(),
             self.suspend.is_some(),

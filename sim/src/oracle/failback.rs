@@ -1,7 +1,7 @@
 //! `failback`: once the primary is back and nothing is broken, it answers again, the secondary is silent, and every
 //! holder's renewal got 200, or 503 and then 200.
 //!
-//! It looks at each return of the primary after which nothing breaks for long enough: twice `failoverAfter`, four
+//! It looks at each return of the primary, unless service was handed over to the secondary, after which nothing breaks for long enough: twice `failoverAfter`, four
 //! heartbeats and 2 s. It does not claim how long the way there takes beyond that, nor anything of new checkouts,
 //! which may wait for seats.
 
@@ -14,6 +14,9 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (place, (at, fault)) in view.faults.iter().enumerate() {
         let Fault::Start { server: primary, empty: false } = fault else { continue };
+        if view.handed_to(*at).is_some_and(|(_, to)| to != primary) {
+            continue;
+        }
         let terms = view.in_force(*at, *at);
         let [terms] = terms.as_slice() else { continue };
         let Some(secondary) = terms.servers.keys().find(|name| *name != primary) else { continue };

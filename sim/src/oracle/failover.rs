@@ -76,14 +76,15 @@ fn outages<'a>(view: &View<'a>) -> Vec<Outage<'a>> {
         let terms = view.in_force(*at, *at);
         let [terms] = terms.as_slice() else { continue };
         let Some(secondary) = terms.servers.keys().find(|name| *name != dead) else { continue };
-        let was_primary = terms.servers.get(dead).is_some_and(|dead| dead.role == Role::Primary);
+        let led = view.leader(*at) == Some(dead);
         // A server whose disk has only just come back is still on its way.
         let settled = at.saturating_sub(terms.failover_after + SETTLED);
         let mended = view.faults.iter().any(|(when, fault)| {
-            let mends = matches!(fault, Fault::Disk { .. } | Fault::Resume { .. });
+            let mends =
+                matches!(fault, Fault::Disk { .. } | Fault::Resume { .. } | Fault::Handover { .. });
             (settled..=*at).contains(when) && mends
         });
-        if !was_primary || !view.is_up(secondary, *at) || !view.is_whole(*at) || mended {
+        if !led || !view.is_up(secondary, *at) || !view.is_whole(*at) || mended {
             continue;
         }
         let wait = terms.failover_after + terms.heartbeat + terms.late;

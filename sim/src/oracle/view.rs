@@ -162,6 +162,31 @@ impl<'a> View<'a> {
         roles.all(|role| role == first).then_some(first)
     }
 
+    /// To which server service was last handed over as planned until this time, and when.
+    pub(crate) fn handed_to(&self, at: u64) -> Option<(u64, &str)> {
+        let until = self.faults.iter().take_while(|(when, _)| *when <= at);
+        let handed = until.filter_map(|(when, fault)| match fault {
+            Fault::Handover { to } => Some((*when, to.as_str())),
+            _ => None,
+        });
+        handed.last()
+    }
+
+    /// Which server leads right before this time: the primary, unless service was handed over to the other one, and that
+    /// has not been down since.
+    pub(crate) fn leader(&self, at: u64) -> Option<&str> {
+        let before = at.saturating_sub(1);
+        if let Some((when, to)) = self.handed_to(before)
+            && self.is_up(to, before)
+            && self.started(to, before) <= when
+        {
+            return Some(to);
+        }
+        let terms = *self.in_force(before, before).first()?;
+        let primary = terms.servers.iter().find(|(_, server)| server.role == Role::Primary);
+        primary.map(|(name, _)| name.as_str())
+    }
+
     /// Whether a server's process ran at this time.
     pub(crate) fn is_up(&self, server: &str, at: u64) -> bool {
         let mut up = true;

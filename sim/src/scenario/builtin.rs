@@ -33,6 +33,7 @@ builtins![
     "lost-disk",
     "lowered-capacity",
     "paused-primary",
+    "planned-handover",
     "reload-during-failover",
     "role-encoding",
     "slow-link",

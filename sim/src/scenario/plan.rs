@@ -75,6 +75,8 @@ pub enum Action {
         /// Whether it is full.
         full: bool,
     },
+    /// An operator moves service to a server.
+    Handover(String),
     /// A server's machine stands still.
     Pause(String),
     /// It goes on.
@@ -221,6 +223,7 @@ fn action(
         one(&step.fail_sync, Action::FailSync)?,
         one(&step.fill_disk, |server| Action::DiskFull { server, full: true })?,
         one(&step.empty_disk, |server| Action::DiskFull { server, full: false })?,
+        one(&step.handover, Action::Handover)?,
         one(&step.pause, Action::Pause)?,
         one(&step.resume, Action::Resume)?,
         step.suspend.as_ref().map(|suspend| Action::Suspend {
@@ -256,6 +259,7 @@ impl Action {
     #[must_use]
     pub const fn core_only(&self) -> Option<&'static str> {
         match self {
+            Self::Handover(_) => Some("handover"),
             Self::Pause(_) => Some("pause"),
             Self::Resume(_) => Some("resume"),
             Self::Suspend { .. } => Some("suspend"),

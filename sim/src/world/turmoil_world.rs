@@ -269,7 +269,8 @@ impl<'a> Stage<'a> {
             Action::DiskFull { server, full: false } => {
                 self.disk_fault(server, "well", |disk| disk.set_capacity(None));
             }
-            Action::Pause(_)
+            Action::Handover(_)
+            | Action::Pause(_)
             | Action::Resume(_)
             | Action::Suspend { .. }
             | Action::Share { .. }

@@ -11,7 +11,8 @@ use tandem::manifest::types::Role;
 use tandem::measure::{Generation, Now, Seats};
 use tandem::name::{BundleHash, LeaseId};
 use tandem::pair::{
-    Checkout, Command, Commit, Effect, Held, Input, Pair, Refusal, Reply, State, Ticket, Token,
+    Checkout, Command, Commit, Effect, Held, Input, Nonce, Pair, Refusal, Reply, State, Ticket,
+    Token,
 };
 use tandem::statement::SignedStatement;
 
@@ -655,6 +656,25 @@ impl Stage<'_> {
         let ticket = Ticket(process.tickets);
         process.pending.push((ticket, number, from));
         self.tell(at, Input::Command(ticket, Box::new(command)));
+    }
+
+    /// An operator moves service: whoever serves is told. What it refuses has not happened.
+    pub(super) fn hand_over(&mut self, to: &str) {
+        let serves = |machine: &Machine| {
+            machine.pair().is_some_and(|pair| pair.standing().state == State::Active)
+        };
+        let Some(at) = self.machines.iter().position(serves) else { return };
+        let Ok(server) = to.parse() else { return };
+        let now = self.machines[at].clock.now(self.log.now);
+        let nonce = Nonce { nonce: format!("handover-at-{}", self.log.now), expires: now.wall };
+        let Some(process) = self.process(at) else { return };
+        process.tickets += 1;
+        let ticket = Ticket(process.tickets);
+        let command = Command::Handover { server, nonce };
+        self.tell(at, Input::Command(ticket, Box::new(command)));
+        if !serves(&self.machines[at]) {
+            self.log.note("world", history::Event::Fault(Fault::Handover { to: to.to_owned() }));
+        }
     }
 
     fn reply(&mut self, at: Node, now: Now, ticket: Ticket, reply: Reply) {

@@ -287,6 +287,7 @@ impl<'a> Stage<'a> {
                 let at = self.server(server);
                 self.machines[at].disk.fail_sync();
             }
+            Action::Handover(to) => self.hand_over(to),
             Action::Pause(server) => {
                 let at = self.server(server);
                 if self.machines[at].is_powered {
