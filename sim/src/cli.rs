@@ -15,6 +15,7 @@ use tandem::measure::Timestamp;
 use tandem::mutant::Mutant;
 
 use crate::check::{CheckArgs, check};
+use crate::explore;
 use crate::history;
 use crate::report::{Campaign, github, human, json, junit, verdict};
 use crate::run::{Run, Verdict, World, both_worlds, campaign};
@@ -56,6 +57,8 @@ enum Verb {
     Mutants(mutants::MutantsArgs),
     /// Judges what real servers and clients wrote down, with the same oracles.
     Check(CheckArgs),
+    /// Searches every schedule of a small pair with few faults.
+    Explore(explore::Args),
     /// Lists the scenarios that are built in.
     List {
         /// How to print it.
@@ -167,7 +170,8 @@ fn shard(text: &str) -> Result<Shard, String> {
     }
 }
 
-fn mutant(name: &str) -> Result<Mutant, String> {
+/// The mutant of this name, where this program has them.
+pub(crate) fn mutant(name: &str) -> Result<Mutant, String> {
     if !HAS_MUTANTS {
         return Err(
             "this program was built without mutants: build it with `--features mutants`".into()
@@ -239,6 +243,20 @@ pub fn run() -> ExitCode {
     };
     let done = match cli.verb {
         Verb::List { format } => list(format).map(|()| Verdict::Held),
+        Verb::Explore(args) => match explore::run(&args) {
+            Ok((text, held)) => {
+                let verdict = if held { Verdict::Held } else { Verdict::Violated };
+                print(&text).map(|()| verdict)
+            }
+            Err(explore::Failure::Write { file, error }) => {
+                say(&format!("error: {}: {error}\n", file.display()));
+                return ExitCode::from(UNWRITTEN);
+            }
+            Err(failure) => {
+                say(&format!("error: {failure}\n"));
+                return ExitCode::from(USAGE);
+            }
+        },
         Verb::Check(args) => match check(&args) {
             Ok(checked) => {
                 let verdict = if checked.holds() { Verdict::Held } else { Verdict::Violated };

@@ -10,6 +10,7 @@ compile_error!(
 pub mod actor;
 pub mod check;
 pub mod cli;
+pub mod explore;
 pub mod fuzz;
 pub mod history;
 pub mod mutants;

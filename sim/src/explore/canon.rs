@@ -1,0 +1,233 @@
+//! The 128 bits by which a state is known: everything that decides what can happen from it, and nothing else.
+//!
+//! Moments count from the present, frames from the last that was sent, epochs from each other: what two states at
+//! different times, or after different pasts, have in common makes them one.
+
+use tandem::ledger::Digest;
+use tandem::measure::{Epoch, Moment};
+use tandem::name::{LeaseId, UseId};
+
+use super::choice::At;
+use super::client::{Client, Stage, What};
+use super::setup::{LONG_AGO, read_id};
+use super::world::{Life, Machine, Parcel, World};
+
+/// What a state is made of, as numbers.
+#[derive(Default)]
+pub(super) struct Canon {
+    words: Vec<u64>,
+    /// Where epochs stand.
+    epochs: Vec<usize>,
+    /// Where counts of the frames that this server sent stand.
+    counts: [Vec<usize>; 2],
+    sorted: Vec<u64>,
+    now: Moment,
+    /// Whose state is written.
+    owner: At,
+    tickets: [Option<u64>; 2],
+}
+
+impl Canon {
+    /// The name of a state but for the faults that may still come.
+    pub(super) fn name(&mut self, world: &World) -> u128 {
+        self.words.clear();
+        self.epochs.clear();
+        self.counts.iter_mut().for_each(Vec::clear);
+        self.now = world.now;
+        self.tickets = world
+            .clients
+            .each_ref()
+            .map(|client| client.waits.as_ref().map(|asked| asked.ticket.0));
+        for at in [0, 1] {
+            self.owner = at;
+            self.machine(&world.machines[at]);
+            self.owner = 1 - at;
+            self.word(world.wire.towards[at].len() as u64);
+            for (sent, parcel) in &world.wire.towards[at] {
+                self.moment(*sent);
+                match parcel {
+                    Parcel::Frame(frame) => frame.digest(self),
+                    Parcel::End => self.word(u64::MAX),
+                }
+            }
+            self.word(u64::from(world.wire.open[at]));
+        }
+        self.word(u64::from(world.wire.cut) | u64::from(world.split) << 1);
+        match world.heard_active {
+            Some(heard) => self.moment(heard),
+            None => self.word(u64::MAX),
+        }
+        for client in &world.clients {
+            self.client(client);
+        }
+        self.rename();
+        hash(&self.words)
+    }
+
+    fn machine(&mut self, machine: &Machine) {
+        let Machine { life, disk, writing, paused, stuck } = machine;
+        match life {
+            Life::Runs(pair) => {
+                self.word(0);
+                pair.digest(self);
+            }
+            Life::Reopens => self.word(1),
+            Life::Dead => self.word(2),
+        }
+        disk.digest(self);
+        self.word(writing.len() as u64);
+        for one in writing {
+            self.moment(one.since);
+            self.word(one.writes.len() as u64);
+            for write in &*one.writes {
+                write.digest(self);
+            }
+        }
+        self.word(u64::from(*paused) | u64::from(*stuck) << 1);
+    }
+
+    fn client(&mut self, client: &Client) {
+        let Client { who: _, number, left, stage, waits, granted, began } = client;
+        self.word(u64::from(*number) << 16 | u64::from(*left) << 8 | u64::from(*began));
+        match stage {
+            Stage::Wants => self.word(0),
+            Stage::Holds { lease, until, split } => {
+                self.word(1);
+                self.lease(lease);
+                self.moment(*until);
+                self.word(u64::from(*split));
+            }
+            Stage::Leaves { lease } => {
+                self.word(2);
+                self.lease(lease);
+            }
+            Stage::Done => self.word(3),
+        }
+        match waits {
+            Some(asked) => {
+                self.word(1 + asked.at as u64);
+                self.moment(asked.sent);
+                self.word(match asked.what {
+                    What::Checkout => 0,
+                    What::Renewal => 1,
+                    What::Release => 2,
+                });
+                self.word(u64::from(asked.split));
+            }
+            None => self.word(0),
+        }
+        match granted {
+            Some(lease) => self.lease(lease),
+            None => self.word(u64::MAX),
+        }
+    }
+
+    /// Epochs become the least numbers of the same order and kind that leave room for as many between them as could
+    /// be made; counts of frames become distances from the greatest.
+    fn rename(&mut self) {
+        self.sorted.clear();
+        self.sorted.extend(self.epochs.iter().map(|at| self.words[*at]));
+        self.sorted.sort_unstable();
+        self.sorted.dedup();
+        let sorted = &self.sorted;
+        for &at in &self.epochs {
+            let epoch = self.words[at];
+            let mut name = 0;
+            let mut before = 0;
+            for &one in sorted.iter().take_while(|one| **one <= epoch) {
+                let gap = one - before;
+                name += if gap < 5 { gap } else { 4 - gap % 2 };
+                before = one;
+            }
+            self.words[at] = name;
+        }
+        for counts in &self.counts {
+            let most = counts.iter().map(|at| self.words[*at]).max().unwrap_or(0);
+            for &at in counts {
+                self.words[at] = most - self.words[at];
+            }
+        }
+    }
+
+    fn count(&mut self, by: At, count: u64) {
+        self.counts[by].push(self.words.len());
+        self.words.push(count);
+    }
+}
+
+impl Digest for Canon {
+    fn word(&mut self, word: u64) {
+        self.words.push(word);
+    }
+
+    fn moment(&mut self, at: Moment) {
+        let word = if at >= self.now {
+            at.since(self.now).ms() << 1 | 1
+        } else {
+            self.now.since(at).min(LONG_AGO).ms() << 1
+        };
+        self.words.push(word);
+    }
+
+    fn epoch(&mut self, epoch: Epoch) {
+        self.epochs.push(self.words.len());
+        self.words.push(epoch.0);
+    }
+
+    fn text(&mut self, text: &str) {
+        let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        self.words.push(text.bytes().fold(0xcbf2_9ce4_8422_2325, fold));
+    }
+
+    fn lease(&mut self, id: &LeaseId) {
+        let (used, epoch) = read_id(id.as_str());
+        self.words.push(used);
+        self.epoch(epoch.unwrap_or_default());
+    }
+
+    fn use_id(&mut self, id: &UseId) {
+        self.words.push(read_id(id.as_str()).0);
+    }
+
+    fn ticket(&mut self, ticket: u64) {
+        let whose = self.tickets.iter().position(|one| *one == Some(ticket));
+        self.words.push(whose.map_or(2, |who| who as u64));
+    }
+
+    fn sent(&mut self, count: u64) {
+        self.count(self.owner, count);
+    }
+
+    fn received(&mut self, count: u64) {
+        self.count(1 - self.owner, count);
+    }
+}
+
+/// 128 bits of many numbers, by two multiplications each.
+fn hash(words: &[u64]) -> u128 {
+    const K: [u64; 4] = [
+        0x9e37_79b9_7f4a_7c15,
+        0xbf58_476d_1ce4_e5b9,
+        0x94d0_49bb_1331_11eb,
+        0xd6e8_feb8_6659_fd93,
+    ];
+    let fold = |a: u64, b: u64| -> u64 {
+        let product = u128::from(a) * u128::from(b);
+        #[expect(clippy::cast_possible_truncation, reason = "both halves are wanted")]
+        let halves = (product as u64, (product >> 64) as u64);
+        halves.0 ^ halves.1
+    };
+    let (mut one, mut other) = (K[0] ^ words.len() as u64, K[1]);
+    for &word in words {
+        one = fold(one ^ word, K[2]) ^ one.rotate_left(23);
+        other = fold(other ^ word.rotate_left(32), K[3]).wrapping_add(other.rotate_left(41));
+    }
+    u128::from(fold(one ^ K[3], K[1])) << 64 | u128::from(fold(other ^ K[2], K[0] ^ one))
+}
+
+/// The name of a state together with the faults that may still come.
+pub(super) fn with(name: u128, word: u64) -> u128 {
+    #[expect(clippy::cast_possible_truncation, reason = "both halves are wanted")]
+    let halves = [name as u64, (name >> 64) as u64];
+    hash(&[halves[0], halves[1], word])
+}

@@ -1,0 +1,100 @@
+//! `convergence`: from any state in which no fault is at work the pair comes together within a bounded time, when
+//! everything that is under way arrives and nobody asks for anything.
+//!
+//! One order is tried for each state: what is under way first, deadlines then, and time at last. It does not claim that
+//! every order leads there.
+
+use tandem::measure::Span;
+use tandem::pair::{Pair, State};
+
+use super::canon::Canon;
+use super::choice::Choice;
+use super::search::Names;
+use super::setup::Setup;
+use super::world::{Broken, World};
+use crate::oracle::Promise;
+
+/// How many heartbeats it may take: a catch-up that was given up is tried again after five times aloneAfter.
+const TICKS: usize = 80;
+/// How much may happen in one of them.
+const STEPS: usize = 500;
+
+/// Follows the one way from a state until the two are in step, or it comes to a state from which they are known to be.
+pub(super) fn judge(
+    setup: &Setup,
+    from: &World,
+    canon: &mut Canon,
+    known: &Names,
+) -> Result<(), Broken> {
+    let mut names = Vec::new();
+    let mut world = from.clone();
+    for _ in 0..TICKS {
+        let name = canon.name(&world);
+        if known.contains(name) {
+            return note(known, &names);
+        }
+        names.push(name);
+        settle(setup, &mut world)?;
+        if is_together(&world) {
+            return note(known, &names);
+        }
+        world.apply(setup, Choice::Tick)?;
+    }
+    let state = |at: usize| match world.machines[at].pair() {
+        Some(pair) => format!("`{}` is {}", setup.names[at], pair.standing().state),
+        None => format!("`{}` does not run", setup.names[at]),
+    };
+    let what = format!("after {TICKS} heartbeats without a fault {} and {}", state(0), state(1));
+    Err(Broken::new(Promise::Convergence, what))
+}
+
+fn note(known: &Names, names: &[u128]) -> Result<(), Broken> {
+    for name in names {
+        known.insert(*name);
+    }
+    Ok(())
+}
+
+/// Lets everything happen that is under way.
+pub(super) fn settle(setup: &Setup, world: &mut World) -> Result<(), Broken> {
+    let mut choices = Vec::new();
+    for _ in 0..STEPS {
+        choices.clear();
+        if let Some(client) = world.clients.iter().find(|client| client.granted.is_some()) {
+            choices.push(Choice::Hear(client.who));
+        } else {
+            world.inner(&mut choices);
+        }
+        let Some(choice) = choices.first() else {
+            return if world.may_tick(Span::ZERO) {
+                Ok(())
+            } else {
+                Err(endless("nothing can happen, and time cannot pass"))
+            };
+        };
+        world.apply(setup, *choice)?;
+    }
+    Err(endless("more happens in one heartbeat than could ever be carried out"))
+}
+
+fn endless(what: &str) -> Broken {
+    Broken::new(Promise::Convergence, what.to_owned())
+}
+
+/// Whether one serves, the other is in step, and both know the same.
+pub(super) fn is_together(world: &World) -> bool {
+    let [a, b] = world.machines.each_ref().map(|machine| machine.pair());
+    let (Some(a), Some(b)) = (a, b) else { return false };
+    let states = [a, b].map(|pair| pair.standing().state);
+    let ready = |pair: &Pair| pair.is_ready();
+    let paired =
+        |pair: &Pair| pair.status(Setup::now(world.now)).peer.is_some_and(|peer| peer.paired);
+    let (one, other) = (a.ledger().contents(), b.ledger().contents());
+    matches!(states, [State::Active, State::Standby] | [State::Standby, State::Active])
+        && ready(a)
+        && ready(b)
+        && paired(a)
+        && paired(b)
+        && one.position == other.position
+        && one.leases.iter().map(|lease| &lease.id).eq(other.leases.iter().map(|lease| &lease.id))
+}

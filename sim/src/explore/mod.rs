@@ -1,0 +1,206 @@
+//! Exhaustive search: every schedule of a small pair with few faults, as far as two schedules can be told apart.
+//!
+//! The servers are real ones (`Pair` and `Ledger`); machines, disks, network and clients are choices, and time passes a
+//! heartbeat at once. A schedule that breaks a promise is shrunk, shown and recorded. It knows no seeds.
+
+mod canon;
+mod choice;
+mod client;
+mod converge;
+mod schedule;
+mod search;
+mod setup;
+mod space;
+mod verb;
+mod world;
+
+use std::str::FromStr as _;
+
+use tandem::mutant::{self, Mutant};
+use tandem::pair::StartError;
+
+use choice::{Choice, ChoiceError};
+use schedule::{Recording, play, shrunk};
+use search::search;
+use setup::Setup;
+use space::{Faults, From, Space};
+use world::World;
+
+use crate::oracle::Promise;
+
+pub use search::Bounds;
+pub use setup::SetupError;
+pub use verb::{Args, Failure, run};
+
+/// What a search of one space found.
+#[derive(Clone, Debug)]
+pub struct Explored {
+    /// The space.
+    pub space: &'static str,
+    /// How many states were seen.
+    pub states: u64,
+    /// The longest way, in transitions.
+    pub depth: u64,
+    /// Whether there are no other states.
+    pub exhausted: bool,
+    /// The promise that was broken.
+    pub violated: Option<Violated>,
+}
+
+/// A promise that was broken, and how it came to that.
+#[derive(Clone, Debug)]
+pub struct Violated {
+    /// The promise.
+    pub promise: Promise,
+    /// How it is broken.
+    pub what: String,
+    /// The schedule, a transition a line.
+    pub schedule: Vec<String>,
+    /// The choices, for [`replay`].
+    pub recording: String,
+}
+
+/// Why nothing was searched.
+#[derive(Debug, thiserror::Error)]
+pub enum ExploreError {
+    /// A space of that name is not known.
+    #[error("there is no space `{0}`, but {all}", all = names().join(", "))]
+    NoSpace(String),
+    /// The pair cannot be made.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// A server does not start.
+    #[error("a server of the search does not start: {0}")]
+    Start(#[from] StartError),
+    /// The pair does not come to the state from which the space is searched.
+    #[error("the search cannot begin: {0}")]
+    Begin(String),
+    /// A file is no recording.
+    #[error("this is no recording of a search: {0}")]
+    Recording(#[from] serde_json::Error),
+    /// A recording holds what cannot happen.
+    #[error(transparent)]
+    Choice(#[from] ChoiceError),
+    /// A recording was made with a mutant that is not there.
+    #[error("the recording was made with the mutant `{0}`, which this program does not have")]
+    NoMutant(String),
+}
+
+/// The names of the spaces.
+#[must_use]
+pub fn names() -> Vec<&'static str> {
+    space::SPACES.iter().map(|space| space.name).collect()
+}
+
+/// What each space is about.
+pub fn about() -> impl Iterator<Item = (&'static str, &'static str)> {
+    space::SPACES.iter().map(|space| (space.name, space.about))
+}
+
+/// The names of the spaces that are searched whole.
+#[must_use]
+pub fn whole() -> Vec<&'static str> {
+    space::SPACES.iter().filter(|space| space.whole).map(|space| space.name).collect()
+}
+
+/// Searches a space. `progress` is told now and then how many states were seen.
+///
+/// # Errors
+/// There is no such space, or no pair to search.
+pub fn explore(
+    name: &str,
+    bounds: Bounds,
+    mutant: Option<Mutant>,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Explored, ExploreError> {
+    let space = Space::named(name).ok_or_else(|| ExploreError::NoSpace(name.to_owned()))?;
+    let setup = Setup::new(space.seats)?;
+    let first = first(&setup, space)?;
+    if let Some(mutant) = mutant {
+        mutant::choose(mutant);
+    }
+    let outcome = search(&setup, space, first.clone(), bounds, progress);
+    let violated = outcome.broken.map(|(way, broken)| {
+        let way = shrunk(&setup, space, &first, way, &broken);
+        let played = play(&setup, space, &first, &way);
+        let recording = Recording {
+            schema: 1,
+            space: space.name.to_owned(),
+            mutant: mutant.map(|mutant| mutant.name().to_owned()),
+            promise: broken.promise.as_str().to_owned(),
+            choices: played.choices,
+        };
+        let broken = played.broken.unwrap_or(broken);
+        Violated {
+            promise: broken.promise,
+            what: broken.what,
+            schedule: played.lines,
+            // Texts and numbers always have a text.
+            recording: serde_json::to_string_pretty(&recording).unwrap_or_default() + "\n",
+        }
+    });
+    if mutant.is_some() {
+        mutant::choose_none();
+    }
+    let (states, depth, exhausted) = (outcome.states, outcome.depth, outcome.exhausted);
+    Ok(Explored { space: space.name, states, depth, exhausted, violated })
+}
+
+/// Plays a recording again: what it breaks, if it still does.
+///
+/// # Errors
+/// It is no recording, or one of a space or mutant that is not there.
+pub fn replay(recording: &str) -> Result<(Vec<String>, Option<(Promise, String)>), ExploreError> {
+    let recorded: Recording = serde_json::from_str(recording)?;
+    let space = Space::named(&recorded.space)
+        .ok_or_else(|| ExploreError::NoSpace(recorded.space.clone()))?;
+    let choices = recorded.choices.iter().map(|one| Choice::from_str(&one.label));
+    let choices = choices.collect::<Result<Vec<_>, _>>()?;
+    let setup = Setup::new(space.seats)?;
+    let first = first(&setup, space)?;
+    if let Some(name) = &recorded.mutant {
+        let known = Mutant::from_name(name).filter(|_| cfg!(feature = "mutants"));
+        mutant::choose(known.ok_or_else(|| ExploreError::NoMutant(name.clone()))?);
+    }
+    let played = play(&setup, space, &first, &choices);
+    mutant::choose_none();
+    Ok((played.lines, played.broken.map(|broken| (broken.promise, broken.what))))
+}
+
+/// The state from which a space is searched.
+fn first(setup: &Setup, space: &Space) -> Result<World, ExploreError> {
+    let wrong = |broken: world::Broken| ExploreError::Begin(broken.what);
+    let mut world = World::begin(setup, space.uses)?;
+    let mut beats = 0;
+    loop {
+        converge::settle(setup, &mut world).map_err(wrong)?;
+        if converge::is_together(&world) {
+            break;
+        }
+        beats += 1;
+        if beats > 20 {
+            return Err(ExploreError::Begin("the two do not come together".to_owned()));
+        }
+        world.apply(setup, Choice::Tick).map_err(wrong)?;
+    }
+    if space.from == From::Returning {
+        world.faults = Faults { crashes: [1, 0], total: 1, ..Faults::default() };
+        world.apply(setup, Choice::Kill(0, 0)).map_err(wrong)?;
+        // The client's seat is given as soon as the secondary serves.
+        for _ in 0..10 {
+            converge::settle(setup, &mut world).map_err(wrong)?;
+            world.apply(setup, Choice::Ask(0, 1)).map_err(wrong)?;
+            converge::settle(setup, &mut world).map_err(wrong)?;
+            if world.clients[0].believes(world.now) {
+                break;
+            }
+            world.clients[0].lose();
+            world.apply(setup, Choice::Tick).map_err(wrong)?;
+        }
+        if !world.clients[0].believes(world.now) {
+            return Err(ExploreError::Begin("the secondary does not take over".to_owned()));
+        }
+    }
+    world.faults = space.faults;
+    Ok(world)
+}

@@ -1,0 +1,223 @@
+//! `tandem-sim explore`: searches spaces, shows what it found, keeps the schedule of a broken promise.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
+use tandem::mutant::Mutant;
+
+use super::{Bounds, ExploreError, Explored, explore, replay, whole};
+
+/// The arguments of `explore`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = spaces())]
+pub struct Args {
+    /// One space, by its name.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["mode", "replay"])]
+    space: Option<String>,
+    /// Every space of a redundancy mode.
+    #[arg(long, value_enum, default_value_t = Mode::Mirror)]
+    mode: Mode,
+    /// How many threads search; as many as there are processors where it is absent.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// Goes only so many transitions far.
+    #[arg(long, value_name = "N")]
+    depth: Option<u64>,
+    /// Stops after so many states.
+    #[arg(long, value_name = "N")]
+    states: Option<u64>,
+    /// How to print the results.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+    /// Plays the recorded choices of a search again.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["mode", "depth", "states"])]
+    replay: Option<PathBuf>,
+    /// Where to write the choices that broke a promise. [default: explore-SPACE.json]
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Breaks one line of the product on purpose, to see that it is noticed.
+    #[arg(long, value_name = "NAME", value_parser = crate::cli::mutant, hide = !cfg!(feature = "mutants"))]
+    mutant: Option<Mutant>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// Seats stay available, more may be held than there are.
+    Mirror,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Human,
+    /// One JSON document.
+    Json,
+}
+
+/// Why a search cannot be reported on.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Nothing was searched.
+    #[error(transparent)]
+    Usage(#[from] ExploreError),
+    /// A file cannot be read.
+    #[error("{}: {error}", .file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// A file cannot be written.
+    #[error("{}: {error}", .file.display())]
+    Write {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// Searches as the arguments say: gives what is to be printed, and whether every promise held.
+///
+/// # Errors
+/// Nothing was searched, or the choices that broke a promise cannot be written.
+pub fn run(args: &Args) -> Result<(String, bool), Failure> {
+    if let Some(file) = &args.replay {
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| Failure::Read { file: file.clone(), error })?;
+        let (lines, broken) = replay(&text)?;
+        let mut text = lines.join("\n") + "\n";
+        let verdict = match &broken {
+            Some((promise, what)) => format!("`{promise}` is violated: {what}\n"),
+            None => "every promise holds\n".to_owned(),
+        };
+        text += &verdict;
+        return Ok((text, broken.is_none()));
+    }
+    let spaces: Vec<String> = match &args.space {
+        Some(space) => vec![space.clone()],
+        None => whole().into_iter().map(str::to_owned).collect(),
+    };
+    let jobs = args.jobs.map_or_else(
+        || std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        usize::from,
+    );
+    let bounds = Bounds {
+        jobs,
+        states: args.states.unwrap_or(u64::MAX),
+        depth: args.depth.unwrap_or(u64::MAX),
+    };
+    let progress = progress();
+    let mut found = Vec::new();
+    for space in &spaces {
+        progress.set_message(space.clone());
+        progress.set_position(0);
+        let explored =
+            explore(space, bounds, args.mutant, &|states| progress.set_position(states))?;
+        let violated = explored.violated.is_some();
+        found.push(explored);
+        if violated {
+            break;
+        }
+    }
+    progress.finish_and_clear();
+    let held = found.iter().all(|one| one.violated.is_none());
+    let mut recorded = None;
+    for one in &found {
+        if let Some(violated) = &one.violated {
+            let name = format!("explore-{}.json", one.space);
+            let file = args.record.clone().unwrap_or_else(|| PathBuf::from(name));
+            std::fs::write(&file, &violated.recording)
+                .map_err(|error| Failure::Write { file: file.clone(), error })?;
+            recorded = Some(file);
+        }
+    }
+    let file = recorded.map(|file| file.display().to_string());
+    let text = match args.format {
+        Format::Human => human(&found, file.as_deref()),
+        Format::Json => {
+            serde_json::to_string_pretty(&document(&found, file.as_deref())).unwrap_or_default()
+                + "\n"
+        }
+    };
+    Ok((text, held))
+}
+
+fn document(found: &[Explored], file: Option<&str>) -> Value {
+    let one = |explored: &Explored| {
+        let mut value = json!({
+            "name": explored.space, "states": explored.states, "depth": explored.depth,
+            "exhausted": explored.exhausted,
+        });
+        if let Some(violated) = &explored.violated {
+            value["violated"] = json!({
+                "promise": violated.promise.as_str(), "what": violated.what, "choices": file,
+            });
+        }
+        value
+    };
+    json!({
+        "schema": 1,
+        "states": found.iter().map(|one| one.states).sum::<u64>(),
+        "depth": found.iter().map(|one| one.depth).max().unwrap_or(0),
+        "exhausted": found.iter().all(|one| one.exhausted),
+        "spaces": found.iter().map(one).collect::<Vec<_>>(),
+    })
+}
+
+fn human(found: &[Explored], file: Option<&str>) -> String {
+    let mut text = String::new();
+    for one in found {
+        let (space, states, depth) = (one.space, one.states, one.depth);
+        let how = match (&one.violated, one.exhausted) {
+            (Some(_), _) => "violated",
+            (None, true) => "exhausted: every promise holds",
+            (None, false) => "not exhausted: every promise holds in what was seen",
+        };
+        // Writing to a text does not fail.
+        let _ = writeln!(text, "{space:<22} {states:>11} states  depth {depth:>5}  {how}");
+    }
+    for violated in found.iter().filter_map(|one| one.violated.as_ref()) {
+        let (promise, what) = (violated.promise, &violated.what);
+        let _ = writeln!(text, "\n`{promise}` is violated: {what}\n");
+        let _ = writeln!(
+            text,
+            "{:>4}  {:<12}  {:<34}  {:<34}  {:<12}  client 1",
+            "beat", "what", "primary (a)", "secondary (b)", "client 0"
+        );
+        for line in &violated.schedule {
+            let _ = writeln!(text, "{line}");
+        }
+        if let Some(file) = file {
+            let _ = writeln!(text, "\nagain: tandem-sim explore --replay {file}");
+        }
+    }
+    text
+}
+
+/// The spaces, for the help.
+fn spaces() -> String {
+    let lines = super::about().map(|(name, about)| format!("  {name:<22} {about}\n"));
+    "Spaces:\n".to_owned() + &lines.collect::<String>()
+}
+
+/// States per second while it searches, on a terminal.
+fn progress() -> ProgressBar {
+    let target = if io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let bar = ProgressBar::with_draw_target(None, target);
+    bar.enable_steady_tick(Duration::from_millis(500));
+    match ProgressStyle::with_template("{msg}: {pos} states, {per_sec}, {elapsed}") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
