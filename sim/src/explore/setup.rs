@@ -76,6 +76,7 @@ impl Setup {
         let committed = Committed {
             generation: Generation(1),
             config: Arc::clone(&self.config),
+            before: None,
             statements: Vec::new(),
             at: Timestamp::from_ms(WALL),
             ttl_longest: TTL,
@@ -102,6 +103,7 @@ impl Setup {
             address: ADDRESS,
             use_id: use_id(client, number),
             seats: Seats(1),
+            borrow: None,
             fresh: LeaseId::new(&format!("c{client}u{number}-{:03}", epoch.0)).expect("an id"),
         }
     }

@@ -5,8 +5,6 @@
 //! disk well. A `grace` answer to a new checkout is well where the secondary had not read *paired* lately. It does
 //! not claim anything while something else is broken, nor of the wait before.
 
-use tandem::manifest::types::Role;
-
 use crate::history::{Ask, Fault};
 use crate::oracle::{Promise, View, Violation};
 

@@ -673,7 +673,10 @@ impl Stage<'_> {
         let command = Command::Handover { server, nonce };
         self.tell(at, Input::Command(ticket, Box::new(command)));
         if !serves(&self.machines[at]) {
-            self.log.note("world", history::Event::Fault(Fault::Handover { to: to.to_owned() }));
+            self.log.note(
+                "world",
+                history::Event::Fault(history::Fault::Handover { to: to.to_owned() }),
+            );
         }
     }
 
