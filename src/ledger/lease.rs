@@ -69,7 +69,10 @@ impl End {
     #[must_use]
     pub fn holds_against(&self, lease: &Lease) -> bool {
         match self.reason {
-            EndReason::Released | EndReason::Cancelled => true,
+            EndReason::Released => true,
+            // The same use may have got another lease elsewhere, of which this end says nothing.
+            _ if self.lease != lease.id => false,
+            EndReason::Cancelled => true,
             EndReason::Expired | EndReason::Revoked => {
                 let same_server = lease.heard.0 % 2 == self.epoch.0 % 2;
                 lease.heard <= if same_server { self.epoch } else { self.knew }

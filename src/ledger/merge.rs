@@ -6,9 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Contents, End, Entry, Lease, Ledger, Terms, borrow, ends_kept};
+use super::{Contents, End, Entry, Lease, Ledger, Position, Terms, borrow, ends_kept};
 use crate::measure::{Epoch, Moment};
-use crate::name::UseId;
+use crate::name::{LeaseId, UseId};
 
 impl Ledger {
     /// Merges the other server's ledger into this one. Every lease, also one known before, lives a full ttl from
@@ -44,11 +44,7 @@ impl Ledger {
         for end in my_ends.into_iter().chain(theirs.ends) {
             self.remember(end, terms.now, kept);
         }
-        for lease in mine_left.into_iter().chain(theirs_left) {
-            let lease = match self.remove(&lease.id) {
-                Some(entry) => united(entry.lease, lease),
-                None => lease,
-            };
+        for lease in one_a_use(mine_left.into_iter().chain(theirs_left)) {
             // A use that lives on is not remembered as ended.
             for use_id in lease.uses.keys() {
                 if let Some((_, moment)) = self.ends.remove(use_id) {
@@ -75,8 +71,7 @@ impl Ledger {
 
 /// The leases without the uses that the other side ended for good; one without any use left is gone.
 fn without_ended(leases: Vec<Lease>, ends: &[End]) -> Vec<Lease> {
-    let ends: std::collections::BTreeMap<&UseId, &End> =
-        ends.iter().map(|end| (&end.use_id, end)).collect();
+    let ends: BTreeMap<&UseId, &End> = ends.iter().map(|end| (&end.use_id, end)).collect();
     let mut left = Vec::with_capacity(leases.len());
     for mut lease in leases {
         let whole = lease.clone();
@@ -87,6 +82,33 @@ fn without_ended(leases: Vec<Lease>, ends: &[End]) -> Vec<Lease> {
             left.push(lease);
         }
     }
+    left
+}
+
+/// The leases of both sides, each once, and each use in one of them alone: a checkout whose first answer was lost was
+/// granted again by a server that knew nothing of it, and its client holds what it was told last.
+fn one_a_use(leases: impl Iterator<Item = Lease>) -> Vec<Lease> {
+    let mut by_id: BTreeMap<LeaseId, Lease> = BTreeMap::new();
+    for lease in leases {
+        let lease = match by_id.remove(&lease.id) {
+            Some(known) => united(known, lease),
+            None => lease,
+        };
+        by_id.insert(lease.id.clone(), lease);
+    }
+    let mut latest: BTreeMap<UseId, Position> = BTreeMap::new();
+    for lease in by_id.values() {
+        for use_id in lease.uses.keys() {
+            let known = latest.entry(use_id.clone()).or_insert(lease.granted);
+            *known = lease.granted.max(*known);
+        }
+    }
+    let mut left: Vec<Lease> = by_id.into_values().collect();
+    for lease in &mut left {
+        let granted = lease.granted;
+        lease.uses.retain(|use_id, _| latest.get(use_id) == Some(&granted));
+    }
+    left.retain(|lease| !lease.uses.is_empty());
     left
 }
 

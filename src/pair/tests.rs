@@ -808,3 +808,39 @@ fn kills_of_either_server_lose_no_acknowledged_lease_and_exceed_no_capacity() {
         assert_eq!(script.leases(A), script.leases(B), "seed {seed}");
     }
 }
+
+#[test]
+fn a_checkout_that_was_repeated_at_the_other_server_is_one_lease() {
+    let mut script = Script::paired(2);
+    // The grant is on the primary's disk alone when its machine dies, and nobody was told.
+    script.cut = true;
+    script.ask(A, "ana", "u1");
+    script.run(2);
+    script.kill(A);
+    script.cut = false;
+    script.run(FAILOVER + 100);
+    let held = script.checkout(B, "ana", "u1").expect("a seat");
+    script.start(A);
+    script.run(500);
+    assert_eq!(script.states(), (State::Active, State::Standby));
+    assert_eq!(script.leases(A), [held.lease.id.to_string()]);
+    for _ in 0..4 {
+        script.run(TTL / 3);
+        assert_eq!(script.renew(A, &held).map(|now| now.lease.id), Ok(held.lease.id.clone()));
+    }
+}
+
+#[test]
+fn a_grant_that_is_given_up_does_not_end_what_the_same_client_got_elsewhere() {
+    let mut script = Script::paired(2);
+    script.cut = true;
+    script.ask(A, "ana", "u1");
+    script.run(FAILOVER + 500);
+    // The primary has not decided yet whether its peer counts; the client turned to the secondary.
+    let held = script.checkout(B, "ana", "u1").expect("a seat");
+    script.cut = false;
+    script.hang_up();
+    script.run(600);
+    assert_eq!(script.states(), (State::Active, State::Standby));
+    assert!(script.renew(A, &held).is_ok());
+}
