@@ -1,7 +1,5 @@
 //! Whatever was found once holds now: every recorded run is run again.
 
-#![expect(clippy::expect_used, reason = "a test says what it expects")]
-
 use std::path::Path;
 
 use tandem_sim::regression::Regression;

@@ -146,11 +146,14 @@ pub fn explore(
     Ok(Explored { space: space.name, states, depth, exhausted, violated })
 }
 
+/// A schedule, a line a transition, and what it breaks.
+pub type Played = (Vec<String>, Option<(Promise, String)>);
+
 /// Plays a recording again: what it breaks, if it still does.
 ///
 /// # Errors
 /// It is no recording, or one of a space or mutant that is not there.
-pub fn replay(recording: &str) -> Result<(Vec<String>, Option<(Promise, String)>), ExploreError> {
+pub fn replay(recording: &str) -> Result<Played, ExploreError> {
     let recorded: Recording = serde_json::from_str(recording)?;
     let space = Space::named(&recorded.space)
         .ok_or_else(|| ExploreError::NoSpace(recorded.space.clone()))?;

@@ -92,14 +92,12 @@ impl Names {
 
     /// Whether it was not there before.
     pub(super) fn insert(&self, name: u128) -> bool {
-        #[expect(clippy::cast_possible_truncation, reason = "its highest bits")]
         let shard = (name >> 120) as usize;
         locked(&self.0[shard]).insert(name)
     }
 
     /// Whether it is there.
     pub(super) fn contains(&self, name: u128) -> bool {
-        #[expect(clippy::cast_possible_truncation, reason = "its highest bits")]
         let shard = (name >> 120) as usize;
         locked(&self.0[shard]).contains(&name)
     }

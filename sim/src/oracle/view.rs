@@ -77,6 +77,9 @@ struct Commit<'a> {
     refused: bool,
 }
 
+/// Times, each from when to when.
+type Spans = Rc<[(u64, u64)]>;
+
 /// A history in order.
 #[derive(Debug)]
 pub(crate) struct View<'a> {
@@ -90,7 +93,7 @@ pub(crate) struct View<'a> {
     /// What each server read, by time.
     heard: BTreeMap<&'a str, Vec<(u64, bool, bool)>>,
     /// When the two were split, by who they are.
-    splits: RefCell<BTreeMap<[String; 2], Rc<[(u64, u64)]>>>,
+    splits: RefCell<BTreeMap<[String; 2], Spans>>,
     pub(crate) end: u64,
 }
 

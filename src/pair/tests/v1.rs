@@ -63,6 +63,7 @@ struct Position {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(clippy::large_enum_variant, reason = "as version 1 had it")]
 enum Record {
     Lease {
         lease: Lease,

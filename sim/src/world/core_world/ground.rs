@@ -15,6 +15,9 @@ use crate::scenario::{Action, Forgery};
 use crate::subject::Subject;
 use crate::world::setup::Setup;
 
+/// What a statement is about: which bundle, under what number, on which generations.
+type About = (usize, u64, [u64; 2]);
+
 /// What every run of a setup shares.
 #[derive(Debug)]
 pub(crate) struct Ground {
@@ -35,7 +38,7 @@ pub(crate) struct Ground {
     /// What is offered.
     pub(super) forged: BTreeMap<Forgery, Offered>,
     operator: MemoryKey,
-    statements: Mutex<BTreeMap<(usize, u64, [u64; 2]), SignedStatement>>,
+    statements: Mutex<BTreeMap<About, SignedStatement>>,
 }
 
 /// A bundle that is applied.

@@ -450,7 +450,7 @@ impl Stage<'_> {
         // Whoever sent to the dark machine sends again: into a connection that is not known any more, or a new one.
         for request in std::mem::take(&mut self.machines[at].unheard) {
             let late = self.choices.choose("sent-again", SENT_AGAIN_WITHIN);
-            if late % 2 == 0 {
+            if late.is_multiple_of(2) {
                 self.answer(at, request.number, request.from, Said::Gone);
             } else {
                 let event = Event::Request { to: at, request: Box::new(request) };
