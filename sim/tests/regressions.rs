@@ -1,5 +1,4 @@
 //! Whatever was found once holds now: every recorded run is run again.
-
 use std::path::Path;
 
 use tandem_sim::regression::Regression;
