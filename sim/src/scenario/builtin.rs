@@ -22,6 +22,7 @@ macro_rules! builtins {
 builtins![
     "clock-drift",
     "cut-one-way",
+    "dead-leader",
     "degraded-apply",
     "disk-stall",
     "failback",
