@@ -78,6 +78,24 @@ mutants! {
     StandsAloneForever = "stands-alone-forever",
     /// What two servers gave too much drains although the manifest says `onOverGrant: revoke`.
     DrainsInsteadOfRevoking = "drains-instead-of-revoking",
+    /// Escrow: a server alone gives out the slots of both.
+    EscrowGrantsWhole = "escrow-grants-whole",
+    /// Escrow: a server alone reuses the slot of a lease that ran out at it.
+    EscrowReusesExpired = "escrow-owner-reuses-expired-slot",
+    /// Escrow: a held lease is returned, or joined, by a server that has no slot for it.
+    EscrowReturnsUncovered = "escrow-other-returns-held-lease",
+    /// Escrow: a parked slot is freed before the other server knows that its lease ran out.
+    EscrowFreesUnheard = "escrow-frees-before-peer-knows",
+    /// Escrow: a lease moves to the other server's slots before that has it there.
+    EscrowShiftsAtOnce = "escrow-lease-moved-at-once",
+    /// Escrow: what waits for the peer is answered by a server that went on alone, on the peer's slots.
+    EscrowAnswersUncovered = "escrow-alone-answers-on-peers-slot",
+    /// Escrow: a quota is raised before the other is durably lowered.
+    CreditedBeforeDebitDurable = "quota-credited-before-debit-durable",
+    /// Escrow: what a fence or a snapshot made void is credited again when the ledgers are merged.
+    CreditedAgainAfterFence = "transfer-credited-after-fence-or-snapshot",
+    /// Escrow: a fence takes the slots at once, without waiting for a ttl.
+    FenceAtOnce = "escrow-fence-at-once",
 }
 
 impl Mutant {

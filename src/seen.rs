@@ -85,6 +85,28 @@ marks! {
     BecameSecondary = "became-secondary",
     /// A server that made the same epochs as its peer took the others.
     ParityChanged = "parity-changed",
+    /// Escrow: a lease ran out and kept its slots.
+    Parked = "parked",
+    /// Escrow: the holder of a parked lease came back.
+    Revived = "revived",
+    /// Escrow: parked slots were freed, since both servers knew of it.
+    FreedParked = "freed-by-heal",
+    /// Escrow: a lease was moved from one server's slots to the other's.
+    Shifted = "lease-shifted",
+    /// Escrow: quotas were lowered or raised.
+    QuotasMoved = "quotas-moved",
+    /// Escrow: a step of a transfer was void, since the connection was lost before both had it.
+    TransferRepeated = "transfer-repeated",
+    /// Escrow: a server was fenced.
+    Fenced = "fenced",
+    /// Escrow: all the slots of a fenced server were taken.
+    Replaced = "fence-completed",
+    /// Escrow: a fenced server was paired again.
+    FenceLifted = "fence-lifted",
+    /// Escrow: a server alone refused what waited for the peer's slots.
+    RefusedUncovered = "refused-uncovered",
+    /// Escrow: a server came back with an empty disk, and its slots were counted as lost.
+    SlotsLost = "slots-lost",
 }
 
 /// A set of marks.

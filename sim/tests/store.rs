@@ -35,6 +35,8 @@ fn lease(number: u64) -> Lease {
         heard: Epoch(1),
         ttl: Span::from_secs(300),
         forced: None,
+        slots: tandem::ledger::Slots::default(),
+        parked: false,
     }
 }
 

@@ -6,15 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Borrowed, Charge, Checkout, EndReason, Entry, Granted, Lease, Ledger, No, Record, SeatKey,
-    Terms, Use,
+    Borrowed, Charge, Checkout, EndReason, Entry, Granted, Lease, Ledger, No, Reach, Record,
+    SeatKey, Terms, Use,
 };
 use crate::bundle::Product;
 use crate::entitlement::{self, Verdict};
 use crate::manifest::types::Role;
 use crate::measure::{Moment, Seats, Span, Timestamp};
-use crate::mutant;
 use crate::name::{LeaseId, ProductName, UseId};
+use crate::{mutant, seen};
 
 /// A use as its holder is told of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl Entry {
     /// A lease as it is known from now on, charged to nothing yet.
     pub(super) fn new(lease: Lease, renewed: Moment, ends: BTreeMap<UseId, Moment>) -> Self {
         let charge = Charge::Revoked(String::new());
-        let mut entry = Self { lease, renewed, ends, until: renewed, charge };
+        let mut entry = Self { lease, renewed, ends, until: renewed, charge, changed: 0 };
         entry.until = entry.next_end();
         entry
     }
@@ -145,11 +145,12 @@ impl Ledger {
         product: &Product,
         terms: &Terms<'_>,
     ) -> Result<Granted, No> {
-        self.refuse_over_grant(request, terms)?;
         let Checkout { user, host, address, .. } = request;
         let key = SeatKey::new(&product.share, &request.product, user, host, *address);
         let held = key.and_then(|key| self.by_seat.get(&key)).and_then(|id| self.leases.get(id));
         let held = held.filter(|entry| matches!(entry.charge, Charge::Assignment(_))).cloned();
+        let slots = held.as_ref().map(|entry| entry.lease.slots.clone()).unwrap_or_default();
+        self.refuse_over_grant(request, &slots, terms)?;
         let own = held.as_ref().map(|entry| entry.lease.id.clone());
         let seats = held.as_ref().map_or(request.seats, |e| e.lease.seats().max(request.seats));
         let lenders = self.lenders(request, own.as_ref(), span, product, terms)?;
@@ -167,8 +168,7 @@ impl Ledger {
         }
         let nothing = entitlement::Use::default();
         let used = self.usage.get(&product.name).unwrap_or(&nothing);
-        let revoked = self.revoked.get(&product.name).copied().unwrap_or_default();
-        let capacity = terms.capacity(&product.name).less(revoked);
+        let capacity = self.chargeable(&product.name, used, &slots, terms);
         let (policy, who) = (&product.policy, request.requester());
         let may = |assignment: usize| lenders.contains(&assignment);
         let verdict = entitlement::judge_among(policy, used, &who, seats, capacity, may);
@@ -188,6 +188,10 @@ impl Ledger {
             return self.grant(request, one, Some(assignment), product, terms);
         };
         let mut lease = entry.lease;
+        if terms.is_escrow() {
+            lease.slots = self.covered(&product.name, slots, seats, terms)?;
+            lease.parked = false;
+        }
         lease.assignment = assignment;
         lease.uses.insert(request.use_id.clone(), one);
         lease.heard = self.position.epoch;
@@ -266,6 +270,30 @@ impl Ledger {
             }
         }
         until
+    }
+
+    /// Parks a lease that ran out. Where uses of it that are borrowed go on, the others do so too: their holders may have
+    /// renewed them at the other server.
+    pub(super) fn park(
+        &mut self,
+        id: &LeaseId,
+        records: &mut Vec<Record>,
+        terms: &Terms<'_>,
+    ) -> bool {
+        let now = terms.now.moment;
+        let Some(entry) = self.leases.get(id) else { return false };
+        if entry.last_end() > now {
+            let waits = entry.renewed <= now && self.reach == Reach::Own;
+            if waits {
+                let heard = entry.lease.heard;
+                self.give_time(id, now, heard, None);
+            }
+            return waits;
+        }
+        let lease = Box::new(Lease { parked: true, ..entry.lease.clone() });
+        seen!(Parked);
+        records.push(self.emit(Record::Lease { lease, ended: Vec::new() }, None, terms));
+        true
     }
 
     /// Ends the uses of a lease whose time is over, where others of it go on.

@@ -5,13 +5,14 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Charge, Checkout, End, EndReason, Entry, Lease, Ledger, Line, No, Record, Room, SeatKey, Terms,
-    Token, Use,
+    Charge, Checkout, End, EndReason, Entry, Lease, Ledger, Line, No, Record, Room, SeatKey, Slots,
+    Terms, Token, Use,
 };
 use crate::bundle::Product;
 use crate::entitlement::{self, Requester, Verdict};
 use crate::measure::{Epoch, Seats};
-use crate::name::{LeaseId, UseId};
+use crate::mutant;
+use crate::name::{LeaseId, ProductName, UseId};
 
 /// What a checkout or a renewal came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,9 @@ pub struct Granted {
     pub record: Option<Record>,
 }
 
+/// A renewed lease, and the record of it where there is one.
+pub(crate) type Renewed = (LeaseId, Option<Record>);
+
 impl Ledger {
     /// Gives seats: the lease that is held already, or a new one.
     ///
@@ -31,11 +35,11 @@ impl Ledger {
     /// Why there is none.
     pub fn checkout(&mut self, request: &Checkout, terms: &Terms<'_>) -> Result<Granted, No> {
         let product = terms.config.products.get(&request.product).ok_or(No::UnknownProduct)?;
-        if self.ends.contains_key(&request.use_id) {
-            return Err(No::UnknownLease);
-        }
         if let Some(id) = self.by_use.get(&request.use_id).cloned() {
             return self.repeat(&id, request, terms);
+        }
+        if self.ends.contains_key(&request.use_id) {
+            return Err(No::UnknownLease);
         }
         if product.policy.is_denied(&request.requester()) {
             return Err(No::Denied);
@@ -87,13 +91,46 @@ impl Ledger {
         {
             return Err(No::UseTaken);
         }
+        let lease = entry.lease.clone();
         self.refuse_revoked(id, &request.use_id)?;
         if self.is_over(id, &request.use_id, terms.now.moment) {
             return Err(No::UnknownLease);
         }
-        self.refuse_over_grant(request, terms)?;
+        self.refuse_over_grant(request, &lease.slots, terms)?;
+        let record = if terms.is_escrow() { self.return_covered(lease, terms)? } else { None };
         self.renew_now(id, terms);
-        Ok(Granted { lease: id.clone(), is_new: false, record: None })
+        Ok(Granted { lease: id.clone(), is_new: false, record })
+    }
+
+    /// A held lease is returned only by a server that answers for all of its seats: the other may have given them to
+    /// somebody else, where it was released there.
+    fn return_covered(&mut self, lease: Lease, terms: &Terms<'_>) -> Result<Option<Record>, No> {
+        let slots = self.covered(&lease.product, lease.slots.clone(), lease.seats(), terms)?;
+        if slots == lease.slots && !lease.parked {
+            return Ok(None);
+        }
+        let lease = Lease { slots, parked: false, heard: self.position.epoch, ..lease };
+        let record = Record::Lease { lease: Box::new(lease), ended: Vec::new() };
+        Ok(Some(self.emit(record, None, terms)))
+    }
+
+    pub(super) fn covered(
+        &self,
+        product: &ProductName,
+        slots: Slots,
+        seats: Seats,
+        terms: &Terms<'_>,
+    ) -> Result<Slots, No> {
+        if mutant!(EscrowReturnsUncovered) && !slots.is_empty() {
+            return Ok(slots);
+        }
+        self.cover(product, slots, seats, terms).ok_or_else(|| {
+            let quota = self.quota(product, terms);
+            let why = format!(
+                "no slot of this server's quota of {quota} is free, and the other server cannot be counted on"
+            );
+            No::NoRoom { why }
+        })
     }
 
     /// One more use of a held lease: needs room only for more seats than the lease has.
@@ -105,14 +142,20 @@ impl Ledger {
         product: &Product,
         terms: &Terms<'_>,
     ) -> Result<Granted, No> {
-        self.refuse_over_grant(request, terms)?;
+        self.refuse_over_grant(request, &entry.lease.slots, terms)?;
         let mut lease = entry.lease.clone();
         if request.seats > lease.seats() {
             // The whole lease is charged where there is room for all of it; else everything stays as it was.
             self.discharge(&entry);
-            let judged = self.judge(&lease.requester(), request.seats, product, terms);
+            let judged =
+                self.judge(&lease.requester(), request.seats, &lease.slots, product, terms);
             self.charge(&entry);
             lease.assignment = room.map_or(judged, Ok)?;
+        }
+        if terms.is_escrow() {
+            let seats = request.seats.max(lease.seats());
+            lease.slots = self.covered(&product.name, lease.slots, seats, terms)?;
+            lease.parked = false;
         }
         lease.uses.insert(request.use_id.clone(), request.as_use());
         lease.ttl = product.ttl;
@@ -131,9 +174,15 @@ impl Ledger {
         product: &Product,
         terms: &Terms<'_>,
     ) -> Result<Granted, No> {
+        let none = Slots::default();
         let assignment = match room {
             Some(assignment) => assignment,
-            None => self.judge(&request.requester(), request.seats, product, terms)?,
+            None => self.judge(&request.requester(), request.seats, &none, product, terms)?,
+        };
+        let slots = if terms.is_escrow() {
+            self.covered(&product.name, none, request.seats, terms)?
+        } else {
+            none
         };
         let mut granted = self.position;
         granted.seq += 1;
@@ -151,6 +200,8 @@ impl Ledger {
             heard: self.position.epoch,
             ttl: product.ttl,
             forced: None,
+            slots,
+            parked: false,
         };
         let record = Record::Lease { lease: Box::new(lease), ended: Vec::new() };
         let record = self.emit(record, None, terms);
@@ -162,13 +213,13 @@ impl Ledger {
         &self,
         who: &Requester<'_>,
         seats: Seats,
+        slots: &Slots,
         product: &Product,
         terms: &Terms<'_>,
     ) -> Result<u32, No> {
         let nothing = entitlement::Use::default();
         let used = self.usage.get(&product.name).unwrap_or(&nothing);
-        let revoked = self.revoked.get(&product.name).copied().unwrap_or_default();
-        let capacity = terms.capacity(&product.name).less(revoked);
+        let capacity = self.chargeable(&product.name, used, slots, terms);
         match entitlement::judge(&product.policy, used, who, seats, capacity) {
             Verdict::Charge(index) => Ok(u32::try_from(index).unwrap_or(u32::MAX)),
             Verdict::NotEntitled => Err(No::NotEntitled),
@@ -205,18 +256,43 @@ impl Ledger {
             Line::Newcomer(room) => Ok(room),
             _ => {
                 // Where no seat is free that says more than who else wants one.
-                self.judge(&who, request.seats, product, terms)?;
+                self.judge(&who, request.seats, &Slots::default(), product, terms)?;
                 let who = if waiting == 1 { "one waits" } else { "others wait" };
                 Err(No::NoRoom { why: format!("{who} for the seats that are free") })
             }
         }
     }
 
+    /// What the assignments of a product share: every seat but those of revoked leases. Escrow: what is charged, and what
+    /// this server's quota has room for, for a holder who has these slots already.
+    pub(super) fn chargeable(
+        &self,
+        product: &ProductName,
+        used: &entitlement::Use,
+        slots: &Slots,
+        terms: &Terms<'_>,
+    ) -> Seats {
+        if terms.is_escrow() {
+            return used.live() + self.room(product, slots, terms);
+        }
+        let revoked = self.revoked.get(product).copied().unwrap_or_default();
+        terms.capacity(product).less(revoked)
+    }
+
     pub(super) fn refuse_over_grant(
         &self,
         request: &Checkout,
+        slots: &Slots,
         terms: &Terms<'_>,
     ) -> Result<(), No> {
+        if terms.is_escrow() {
+            if self.is_overdrawn(&request.product, slots, terms) {
+                let why = "more seats are held than there are slots for: none is given until the \
+                           surplus has drained";
+                return Err(No::NoRoom { why: why.to_owned() });
+            }
+            return Ok(());
+        }
         let (live, capacity) = (self.live(&request.product), terms.capacity(&request.product));
         if live > capacity {
             let why = format!(
@@ -241,24 +317,34 @@ impl Ledger {
         }
     }
 
-    /// Keeps a lease for one more ttl. Nothing durable changes.
+    /// Keeps a lease for one more ttl. Nothing durable changes, but where it was parked: then there is a record.
     ///
     /// # Errors
     /// Why not; `None` where the lease, or this use of it, is not known and has not ended: it may be adopted.
-    pub fn renew(&mut self, token: &Token, terms: &Terms<'_>) -> Result<LeaseId, Option<No>> {
-        if self.ends.contains_key(&token.use_id) {
-            return Err(Some(No::UnknownLease));
+    pub fn renew(&mut self, token: &Token, terms: &Terms<'_>) -> Result<Renewed, Option<No>> {
+        if !self.is_live(&token.lease, &token.use_id) {
+            return Err(self.has_ended(token).then_some(No::UnknownLease));
         }
-        let Some(id) = self.by_use.get(&token.use_id).cloned() else { return Err(None) };
-        if id != token.lease {
-            return Err(Some(No::UnknownLease));
-        }
+        let id = token.lease.clone();
         self.refuse_revoked(&id, &token.use_id).map_err(Some)?;
         if self.is_over(&id, &token.use_id, terms.now.moment) {
             return Err(Some(No::UnknownLease));
         }
+        if self.is_parked(&id) {
+            return self.revive(&id, terms).map(|record| (id, Some(record))).ok_or(None);
+        }
         self.renew_now(&id, terms);
-        Ok(id)
+        Ok((id, None))
+    }
+
+    /// Whether a lease has this use now. One use can stand in two leases: it was granted here and never answered, and
+    /// asked for again at the other server; the holder has the lease that its token names.
+    fn is_live(&self, lease: &LeaseId, use_id: &UseId) -> bool {
+        self.leases.get(lease).is_some_and(|entry| entry.lease.uses.contains_key(use_id))
+    }
+
+    fn has_ended(&self, token: &Token) -> bool {
+        self.ends.get(&token.use_id).is_some_and(|(end, _)| end.lease == token.lease)
     }
 
     fn renew_now(&mut self, id: &LeaseId, terms: &Terms<'_>) {
@@ -275,9 +361,7 @@ impl Ledger {
     /// The lease is unknown by now, nothing matches it any more, or there is no room for it.
     pub fn adopt(&mut self, token: &Token, terms: &Terms<'_>) -> Result<Granted, No> {
         let product = terms.config.products.get(&token.product).ok_or(No::UnknownLease)?;
-        if terms.now.wall.since(token.issued) >= product.ttl
-            || self.ends.contains_key(&token.use_id)
-        {
+        if terms.now.wall.since(token.issued) >= product.ttl || self.has_ended(token) {
             return Err(No::UnknownLease);
         }
         let this = Use {
@@ -293,7 +377,8 @@ impl Ledger {
         let before = known.as_ref().map(|entry| entry.lease.seats()).unwrap_or_default();
         let live = self.live(&token.product).less(before);
         let (seats, capacity) = (before.max(token.seats), terms.capacity(&token.product));
-        if live + seats > capacity {
+        // Escrow: the lease takes slots of the other server, which knows it; this one only renews it.
+        if !terms.is_escrow() && live + seats > capacity {
             let why = format!("{live} of {capacity} seats are held by others");
             return Err(No::NoRoom { why });
         }
@@ -314,13 +399,22 @@ impl Ledger {
                 heard: self.position.epoch,
                 ttl: product.ttl,
                 forced: None,
+                slots: Slots::default(),
+                parked: false,
             },
             |entry| entry.lease,
         );
+        if terms.is_escrow()
+            && lease.slots.is_empty()
+            && let Some(peer) = terms.config.peer_of(terms.me)
+        {
+            lease.slots = Slots::default().with(&peer.name, seats);
+        }
+        lease.parked = false;
         lease.uses.insert(token.use_id.clone(), this);
         lease.heard = self.position.epoch;
         // A seat that is held is not taken back for want of room in its assignment: it drains.
-        let room = self.judge(&lease.requester(), seats, product, terms);
+        let room = self.judge(&lease.requester(), seats, &lease.slots, product, terms);
         lease.assignment = match room {
             Ok(assignment) => assignment,
             Err(No::NoRoom { .. }) => {
@@ -337,7 +431,7 @@ impl Ledger {
 
     /// Ends a use of a lease, and the lease with its last use. Nothing where it has ended before.
     pub fn release(&mut self, token: &Token, terms: &Terms<'_>) -> Option<Record> {
-        if self.ends.contains_key(&token.use_id) {
+        if !self.is_live(&token.lease, &token.use_id) && self.has_ended(token) {
             return None;
         }
         let end = self.end(&token.lease, &token.use_id, EndReason::Released, terms);
@@ -350,6 +444,9 @@ impl Ledger {
         // The lease goes on for its other uses, with the time that it has.
         let (until, mut lease) = (entry.renewed, entry.lease.clone());
         lease.uses.remove(&token.use_id);
+        if terms.is_escrow() {
+            lease.slots = self.lessened(lease.slots.clone(), lease.seats(), terms);
+        }
         let record = if lease.uses.is_empty() {
             Record::Ended { lease: lease.id, ended }
         } else {
@@ -370,12 +467,16 @@ impl Ledger {
         Ok(self.emit(record, Some(until), terms))
     }
 
-    /// Ends the leases whose time has run out.
+    /// Ends the leases whose time has run out; escrow: parks them.
     pub fn expire(&mut self, terms: &Terms<'_>) -> Vec<Record> {
+        let ends = self.ends_by_time(terms);
         let mut records = Vec::new();
         while let Some((moment, id)) = self.running_out.first().cloned() {
             if moment > terms.now.moment {
                 break;
+            }
+            if !ends && self.park(&id, &mut records, terms) {
+                continue;
             }
             if let Some(record) = self.end_some(&id, terms) {
                 records.push(record);
@@ -399,7 +500,12 @@ impl Ledger {
         self.end_lease(id, EndReason::Cancelled, terms)
     }
 
-    fn end_lease(&mut self, id: &LeaseId, reason: EndReason, terms: &Terms<'_>) -> Option<Record> {
+    pub(super) fn end_lease(
+        &mut self,
+        id: &LeaseId,
+        reason: EndReason,
+        terms: &Terms<'_>,
+    ) -> Option<Record> {
         let lease = &self.leases.get(id)?.lease;
         let ended = lease.uses.keys().map(|use_id| self.end(id, use_id, reason, terms)).collect();
         Some(self.emit(Record::Ended { lease: id.clone(), ended }, None, terms))

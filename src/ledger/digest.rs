@@ -62,11 +62,15 @@ impl Ledger {
             forgetting: _,
             nonces,
             queue,
+            quotas,
+            reach: _,
+            taken: _,
+            parked: _,
         } = self;
         position.digest(digest);
         digest.epoch(*knew);
         digest.word(leases.len() as u64);
-        for Entry { lease, renewed, ends, until: _, charge } in leases.values() {
+        for Entry { lease, renewed, ends, until: _, charge, changed } in leases.values() {
             lease.digest(digest);
             if times {
                 digest.moment(*renewed);
@@ -78,6 +82,10 @@ impl Ledger {
                 Charge::Assignment(index) => digest.word(*index as u64),
                 Charge::Revoked(_) => digest.word(u64::MAX),
                 Charge::Kept => digest.word(u64::MAX - 1),
+            }
+            // Asked for only where slots move.
+            if !quotas.is_empty() {
+                digest.word(*changed);
             }
         }
         digest.word(by_seat.len() as u64);
@@ -94,13 +102,14 @@ impl Ledger {
             digest.text(nonce);
         }
         queue.digest(digest, times);
+        quotas.digest(digest);
     }
 }
 
 impl Contents {
     /// What matters of it: the order in which things stand in it does not.
     pub fn digest(&self, digest: &mut dyn Digest) {
-        let Self { position, knew, leases, ends, nonces, waiters } = self;
+        let Self { position, knew, leases, ends, nonces, waiters, quotas } = self;
         position.digest(digest);
         digest.epoch(*knew);
         digest.word(leases.len() as u64);
@@ -127,6 +136,7 @@ impl Contents {
         for waiter in waiters {
             waiter.digest(digest);
         }
+        quotas.digest(digest);
     }
 }
 
@@ -165,6 +175,10 @@ impl Record {
                 digest.word(4);
                 digest.use_id(use_id);
             }
+            Self::Quotas(quotas) => {
+                digest.word(5);
+                quotas.digest(digest);
+            }
         }
     }
 }
@@ -193,6 +207,8 @@ impl Lease {
             heard,
             ttl,
             forced,
+            slots,
+            parked,
         } = self;
         // Who holds what is said by the uses, which have one holder each.
         digest.lease(id);
@@ -206,7 +222,8 @@ impl Lease {
         granted.digest(digest);
         digest.epoch(*heard);
         digest.word(ttl.ms());
-        digest.word(u64::from(forced.is_some()));
+        digest.word(u64::from(forced.is_some()) | u64::from(*parked) << 1);
+        slots.digest(digest);
     }
 }
 

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::quota::{Quotas, Slots};
 use crate::measure::{Epoch, Moment, Seats, Span, Timestamp};
 use crate::name::{HostName, LeaseId, ProductName, QueueTicket, ServerName, UseId, UserName};
 
@@ -59,21 +60,26 @@ pub struct Lease {
     /// Why it may not be renewed, where an operator released it: it counts until its time has run out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forced: Option<String>,
+    /// Escrow: how many slots of which server's quota it takes, as far as this ledger knows.
+    #[serde(default, skip_serializing_if = "Slots::is_empty")]
+    pub slots: Slots,
+    /// Escrow: its time ran out here, and it keeps its slots, since its holder may have renewed it at the other server.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub parked: bool,
 }
 
 impl End {
     /// Whether this end holds against a copy of the lease in the other server's ledger.
     ///
-    /// What a holder or an operator ended stays ended. A lease that only ran out here lives on where its holder was
-    /// heard in a time of service that this server did not know of: the two were split, and the holder had moved.
+    /// What a holder ended stays ended. A lease that only ran out here, or was never acknowledged here, lives on where its
+    /// holder was heard in a time of service that this server did not know of: the two were split, and it had moved.
     #[must_use]
     pub fn holds_against(&self, lease: &Lease) -> bool {
         match self.reason {
-            EndReason::Released => true,
             // The same use may have got another lease elsewhere, of which this end says nothing.
             _ if self.lease != lease.id => false,
-            EndReason::Cancelled => true,
-            EndReason::Expired | EndReason::Revoked => {
+            EndReason::Released => true,
+            EndReason::Expired | EndReason::Revoked | EndReason::Cancelled => {
                 let same_server = lease.heard.0 % 2 == self.epoch.0 % 2;
                 lease.heard <= if same_server { self.epoch } else { self.knew }
             }
@@ -254,6 +260,8 @@ pub enum Record {
         /// When the command expires: the nonce can be forgotten after.
         expires: Timestamp,
     },
+    /// Escrow: how the slots are shared out from here on.
+    Quotas(Quotas),
 }
 
 /// The whole state of a ledger, as it is stored, merged and handed over.
@@ -273,6 +281,9 @@ pub struct Contents {
     /// Who waits, by use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiters: Vec<Waiter>,
+    /// Escrow: how the slots are shared out.
+    #[serde(default, skip_serializing_if = "Quotas::is_empty")]
+    pub quotas: Quotas,
 }
 
 impl Contents {
@@ -312,6 +323,10 @@ impl Contents {
             }
             Record::Nonce { nonce, expires } => {
                 self.nonces.push((nonce.clone(), *expires));
+                &[]
+            }
+            Record::Quotas(quotas) => {
+                self.quotas = quotas.clone();
                 &[]
             }
         };

@@ -26,6 +26,7 @@ impl Ledger {
             .unwrap_or_default();
         self.nonces = mine.nonces;
         self.nonces.extend(theirs.nonces);
+        self.quotas = mine.quotas.later(theirs.quotas);
 
         let my_ends: Vec<End> = mine.ends.into_values().map(|(end, _)| end).collect();
         // What is borrowed ends when the later of both copies does.
@@ -44,7 +45,7 @@ impl Ledger {
         for end in my_ends.into_iter().chain(theirs.ends) {
             self.remember(end, terms.now, kept);
         }
-        for lease in one_a_use(mine_left.into_iter().chain(theirs_left)) {
+        for lease in one_a_use(mine_left.into_iter().chain(theirs_left), !terms.is_escrow()) {
             // A use that lives on is not remembered as ended.
             for use_id in lease.uses.keys() {
                 if let Some((_, moment)) = self.ends.remove(use_id) {
@@ -87,7 +88,10 @@ fn without_ended(leases: Vec<Lease>, ends: &[End]) -> Vec<Lease> {
 
 /// The leases of both sides, each once, and each use in one of them alone: a checkout whose first answer was lost was
 /// granted again by a server that knew nothing of it, and its client holds what it was told last.
-fn one_a_use(leases: impl Iterator<Item = Lease>) -> Vec<Lease> {
+///
+/// Escrow counts both until one runs out: which was told last is a guess here, and a slot that is freed by guess is given
+/// to somebody else.
+fn one_a_use(leases: impl Iterator<Item = Lease>, guess: bool) -> Vec<Lease> {
     let mut by_id: BTreeMap<LeaseId, Lease> = BTreeMap::new();
     for lease in leases {
         let lease = match by_id.remove(&lease.id) {
@@ -104,6 +108,9 @@ fn one_a_use(leases: impl Iterator<Item = Lease>) -> Vec<Lease> {
         }
     }
     let mut left: Vec<Lease> = by_id.into_values().collect();
+    if !guess {
+        return left;
+    }
     for lease in &mut left {
         let granted = lease.granted;
         lease.uses.retain(|use_id, _| latest.get(use_id) == Some(&granted));
@@ -119,5 +126,8 @@ fn united(mut one: Lease, other: Lease) -> Lease {
     one.heard = one.heard.max(other.heard);
     one.granted = one.granted.min(other.granted);
     one.forced = one.forced.or(other.forced);
+    // It lives where it lives on one side, and takes what it takes on either.
+    one.parked = one.parked && other.parked;
+    one.slots = one.slots.greater(&other.slots);
     one
 }

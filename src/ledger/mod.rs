@@ -12,6 +12,7 @@ mod drain;
 mod lease;
 mod merge;
 mod queue;
+mod quota;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ pub use digest::{Digest, maybe};
 pub use drain::Given;
 pub use lease::{Borrowed, Contents, End, EndReason, Lease, Position, Record, Use, Waiter};
 pub use queue::{Line, Room, WAITERS_MAX};
+pub use quota::{Quotas, Reach, Slots, Void};
 pub use request::{Checkout, No, Token};
 
 use queue::Queue;
@@ -53,14 +55,19 @@ pub struct Terms<'a> {
 }
 
 impl Terms<'_> {
-    /// The seats of a product that this server's valid licenses offer now: none once a secondary has been without its
-    /// primary for as long as their vendor allows. What is held then drains.
+    /// The seats of a product that this server's valid licenses offer now; escrow: the lesser of what the two servers'
+    /// licenses offer, which their quotas share. None once a secondary has been without its primary for as long as their
+    /// vendor allows: what is held then drains.
     #[must_use]
     pub fn capacity(&self, product: &ProductName) -> Seats {
         if self.standalone_left(product) == Some(Span::ZERO) {
             return Seats(0);
         }
-        self.config.capacity(product, self.role, self.now.wall)
+        let own = self.config.capacity(product, self.role, self.now.wall);
+        if self.is_escrow() {
+            return own.min(self.config.capacity(product, self.role.other(), self.now.wall));
+        }
+        own
     }
 }
 
@@ -80,6 +87,11 @@ pub struct Ledger {
     forgetting: BTreeSet<(Moment, UseId)>,
     nonces: BTreeMap<String, Timestamp>,
     queue: Queue,
+    quotas: Quotas,
+    reach: Reach,
+    // Counted from the leases: the slots that they take, and the seats of those that ran out and keep theirs.
+    taken: BTreeMap<ProductName, Slots>,
+    parked: BTreeMap<ProductName, Seats>,
 }
 
 /// A live lease and what this server makes of it.
@@ -93,6 +105,8 @@ struct Entry {
     /// When the next of its uses ends.
     until: Moment,
     charge: Charge,
+    /// The number of the last record about it in this epoch; 0 where it was known before.
+    changed: u64,
 }
 
 /// What a lease is charged to.
@@ -141,8 +155,12 @@ impl Ledger {
     /// The ledger with these contents. Each lease lives a full ttl from now.
     #[must_use]
     pub fn load(contents: Contents, terms: Option<&Terms<'_>>, now: Now) -> Self {
-        let mut ledger =
-            Self { position: contents.position, knew: contents.knew, ..Self::default() };
+        let mut ledger = Self {
+            position: contents.position,
+            knew: contents.knew,
+            quotas: contents.quotas,
+            ..Self::default()
+        };
         let kept = terms.map_or(Span::ZERO, |terms| ends_kept(terms.config));
         for end in contents.ends {
             ledger.remember(end, now, kept);
@@ -172,6 +190,7 @@ impl Ledger {
             ends: self.ends.values().map(|(end, _)| end.clone()).collect(),
             nonces: self.nonces.iter().map(|(nonce, at)| (nonce.clone(), *at)).collect(),
             waiters: self.queue.waiters().cloned().collect(),
+            quotas: self.quotas.clone(),
         }
     }
 
@@ -185,6 +204,9 @@ impl Ledger {
     pub fn begin(&mut self, epoch: Epoch) {
         self.knew = self.position.knew_in(epoch, self.knew);
         self.position = Position { epoch, seq: 0 };
+        for entry in self.leases.values_mut() {
+            entry.changed = 0;
+        }
     }
 
     /// Takes everything in it for this server's own of this epoch, knowing nothing of the other server's service.
@@ -198,9 +220,9 @@ impl Ledger {
         }
     }
 
-    /// The live leases, by id.
+    /// The live leases, by id; without those that are parked.
     pub fn leases(&self, now: Moment) -> impl Iterator<Item = LeaseView<'_>> {
-        self.leases.values().map(move |entry| entry.view(now))
+        self.leases.values().filter(|entry| !entry.lease.parked).map(move |entry| entry.view(now))
     }
 
     /// A live lease.
@@ -255,6 +277,9 @@ impl Ledger {
     pub fn extend_all(&mut self, now: Moment) {
         self.running_out.clear();
         for (id, entry) in &mut self.leases {
+            if entry.lease.parked {
+                continue;
+            }
             entry.renewed = now + entry.lease.ttl.with_drift();
             entry.until = entry.next_end();
             self.running_out.insert((entry.until, id.clone()));
@@ -288,7 +313,9 @@ impl Ledger {
 
     /// Gives a lease a full ttl from now, by the clock rules of the pair.
     fn give_time(&mut self, id: &LeaseId, now: Moment, heard: Epoch, ttl: Option<Span>) {
-        if let Some(entry) = self.leases.get_mut(id) {
+        if let Some(entry) = self.leases.get_mut(id)
+            && !entry.lease.parked
+        {
             self.running_out.remove(&(entry.until, id.clone()));
             entry.lease.ttl = ttl.unwrap_or(entry.lease.ttl);
             entry.lease.heard = entry.lease.heard.max(heard);
@@ -328,7 +355,9 @@ impl Ledger {
                     None => Charge::Assignment(lease.assignment as usize),
                 };
                 let ends = borrow::ends_of(&lease, before.as_ref(), terms.now.moment);
-                self.insert(Entry { charge, ..Entry::new(*lease, until, ends) }, Some(terms));
+                let changed = self.position.seq;
+                let entry = Entry { charge, changed, ..Entry::new(*lease, until, ends) };
+                self.insert(entry, Some(terms));
             }
             Record::Ended { lease, ended } => {
                 self.remove(&lease);
@@ -343,6 +372,10 @@ impl Ledger {
             Record::Nonce { nonce, expires } => {
                 self.nonces.insert(nonce, expires);
             }
+            Record::Quotas(quotas) => {
+                self.quotas = quotas;
+                self.queue.stir();
+            }
         }
     }
 
@@ -352,6 +385,13 @@ impl Ledger {
         let forget = now.moment + kept.max(borrowed.unwrap_or_default());
         self.queue.remove(&end.use_id);
         let use_id = end.use_id.clone();
+        // A use that stood in two leases: that its holder released one of them is not forgotten for the other.
+        let released = |(known, _): &(End, Moment)| {
+            known.lease != end.lease && known.reason == EndReason::Released
+        };
+        if self.ends.get(&use_id).is_some_and(released) {
+            return;
+        }
         if let Some((_, before)) = self.ends.insert(use_id.clone(), (end, forget)) {
             self.forgetting.remove(&(before, use_id.clone()));
         }
@@ -363,7 +403,8 @@ impl Ledger {
         for use_id in lease.uses.keys() {
             self.by_use.insert(use_id.clone(), lease.id.clone());
         }
-        self.running_out.insert((entry.until, lease.id.clone()));
+        self.set_ending(&lease.id, entry.until, lease.parked);
+        self.take_slots(lease);
         if let Some(terms) = terms {
             if let Some(key) = terms.seat_key(lease) {
                 self.by_seat.insert(key, lease.id.clone());
@@ -388,6 +429,7 @@ impl Ledger {
             }
         }
         self.running_out.remove(&(entry.until, id.clone()));
+        self.give_slots(&entry.lease);
         // The key depends on the bundle; the entry may stand under the key of an earlier one until the next recharge.
         let keys = SeatKey::candidates(&entry.lease);
         for key in keys {
@@ -403,6 +445,7 @@ impl Ledger {
         self.queue.stir();
         let lease = &entry.lease;
         match entry.charge {
+            _ if lease.parked => {}
             Charge::Assignment(index) => {
                 let usage = self.usage.entry(lease.product.clone()).or_default();
                 usage.charge(index, &lease.user, lease.address, lease.seats());
@@ -418,6 +461,7 @@ impl Ledger {
         self.queue.stir();
         let lease = &entry.lease;
         match entry.charge {
+            _ if lease.parked => {}
             Charge::Assignment(index) => {
                 if let Some(usage) = self.usage.get_mut(&lease.product) {
                     usage.discharge(index, &lease.user, lease.address, lease.seats());

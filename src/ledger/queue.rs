@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::checkout::Granted;
-use super::{Charge, Checkout, Digest, Ledger, No, Position, Record, SeatKey, Terms, Waiter};
+use super::{
+    Charge, Checkout, Digest, Ledger, No, Position, Record, SeatKey, Slots, Terms, Waiter,
+};
 use crate::bundle::{Config, Product};
 use crate::entitlement::{self, Chance, Requester, Use as Usage, Verdict};
 use crate::measure::{Moment, Seats, Span};
@@ -313,8 +315,9 @@ impl Ledger {
         terms: &Terms<'_>,
     ) -> Line {
         let Some(known) = terms.config.products.get(product) else { return Line::Nobody };
-        let revoked = self.revoked.get(product).copied().unwrap_or_default();
-        let capacity = terms.capacity(product).less(revoked);
+        let nothing = Usage::default();
+        let used = self.usage.get(product).unwrap_or(&nothing);
+        let capacity = self.chargeable(product, used, &Slots::default(), terms);
         let usage = self.usage.remove(product).unwrap_or_default();
         let kept_for = std::mem::take(&mut self.queue.kept_for);
         let mut scan = Scan {

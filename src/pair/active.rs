@@ -80,7 +80,8 @@ impl Pair {
     }
 
     pub(super) fn checkout(&mut self, ticket: Ticket, request: &Checkout, out: &mut Vec<Effect>) {
-        if let Err(refusal) = self.granting().and_then(|()| self.lending(request)) {
+        let may = self.granting().and_then(|()| self.lending(request));
+        if let Err(refusal) = may.and_then(|()| self.shared_out(&request.product)) {
             return reply(ticket, Reply::Refused(refusal), out);
         }
         let Some(config) = self.config.clone() else { return };
@@ -122,11 +123,18 @@ impl Pair {
         let Some(config) = self.config.clone() else { return };
         let Some(terms) = terms(&config, &self.me, &self.facts, self.now) else { return };
         match self.ledger.renew(token, &terms) {
-            Ok(id) => {
+            Ok((id, record)) => {
                 self.renewed.insert(id.clone());
-                if let Some(held) = self.held(&id, &token.use_id, false) {
-                    self.tell_given(&held, out);
-                    reply(ticket, held, out);
+                let Some(held) = self.held(&id, &token.use_id, false) else { return };
+                match record {
+                    None => {
+                        self.tell_given(&held, out);
+                        reply(ticket, held, out);
+                    }
+                    Some(record) => {
+                        self.record(record, out);
+                        self.reply_when_durable(ticket, held, None, out);
+                    }
                 }
             }
             Err(Some(no)) => reply(ticket, Reply::Refused(self.refusal_of(no)), out),
@@ -149,7 +157,9 @@ impl Pair {
             Ok(granted) => {
                 seen!(Adopted);
                 // Such a token proves that the ledger is incomplete: there may be more.
-                self.enter_grace(out);
+                if !self.is_escrow() {
+                    self.enter_grace(out);
+                }
                 if let Some(record) = granted.record {
                     self.record(record, out);
                 }
@@ -231,6 +241,7 @@ impl Pair {
         if undecided {
             self.go_alone(out);
         }
+        self.fence_slots(out);
         let mut details = Map::new();
         details.insert("fenced".into(), server.as_str().into());
         self.event("fenced", details, out);
@@ -242,8 +253,9 @@ impl Pair {
         self.record_at(self.ledger.position(), record, out);
     }
 
-    fn record_at(&mut self, position: Position, record: Record, out: &mut Vec<Effect>) {
-        self.persist(vec![Write::Record(position, record.clone())], out);
+    pub(super) fn record_at(&mut self, position: Position, record: Record, out: &mut Vec<Effect>) {
+        let write = self.persist(vec![Write::Record(position, record.clone())], out);
+        self.recorded.push_back((write, position));
         let sends = matches!(&self.phase, Phase::Active(active) if matches!(
             active.peering, Peering::CatchingUp | Peering::Pairing | Peering::Paired
         ));
@@ -336,6 +348,9 @@ impl Pair {
                 details.insert("lease".into(), lease.as_str().into());
                 self.event("expired", details, out);
             }
+            if let Record::Lease { lease, .. } = &record {
+                self.tell_lease("parked", &lease.id, out);
+            }
             self.record_at(Position { epoch, seq }, record, out);
         }
     }
@@ -363,6 +378,7 @@ impl Pair {
             return;
         }
         self.ledger.extend_all(self.now.moment);
+        self.wait_for_void();
         self.recharge();
         let now = self.now.moment;
         let opens = now + self.redundancy().failover_after;
@@ -387,6 +403,7 @@ impl Pair {
         let epoch = self.next_epoch();
         let Phase::Active(active) = &mut self.phase else { return };
         active.peering = Peering::GoingAlone;
+        self.refuse_uncovered(out);
         self.facts.epoch = epoch;
         self.facts.paired = false;
         self.facts.served = true;

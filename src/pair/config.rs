@@ -137,6 +137,7 @@ impl Pair {
             self.facts.heard = Some(self.now.wall);
         }
         self.recharge();
+        self.leave_escrow(out);
         if matches!(self.phase, Phase::Unconfigured) && self.role().is_some() {
             self.phase = Phase::begin(self.is_leader(), &self.redundancy(), self.now.moment);
             self.last_beat = self.now.moment;

@@ -30,6 +30,10 @@ impl Pair {
             next,
             waiting,
             durable_at_peer,
+            recorded,
+            durable_here,
+            settling,
+            void_until,
             committing,
             lead_told,
             lead_write,
@@ -75,6 +79,15 @@ impl Pair {
             });
         }
         digest.word(*durable_at_peer);
+        if self.is_escrow() {
+            for (write, position) in recorded {
+                digest.word(ordered(*write));
+                position.digest(digest);
+            }
+            durable_here.digest(digest);
+            digest.word(*settling);
+            maybe(digest, void_until.as_ref(), |digest, at| digest.moment(*at));
+        }
         maybe(digest, committing.as_ref(), |digest, committing| {
             let Committing { generation, hash, also } = committing;
             digest.word(generation.0);

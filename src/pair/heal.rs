@@ -42,6 +42,7 @@ impl Pair {
         match was {
             Peering::Paired | Peering::Pairing | Peering::CatchingUp | Peering::Asking => {
                 active.peering = Peering::Lost;
+                self.stop_settling();
                 if was == Peering::Paired {
                     self.tell_state(out);
                 }
@@ -95,7 +96,7 @@ impl Pair {
             Frame::Hello(hello) => self.on_hello(hello, out),
             Frame::Heartbeat(beat) => self.on_heartbeat(&beat, out),
             Frame::Records { first, records } => self.on_records(first, records, out),
-            Frame::Durable { position } => self.on_durable_at_peer(position),
+            Frame::Durable { position } => self.on_durable_at_peer(position, out),
             Frame::HandOver => self.hand_over(out),
             Frame::HandedOver { contents, more } => {
                 if let Some(contents) = self.gather(*contents, more) {
@@ -217,6 +218,9 @@ impl Pair {
             if !forgot && let Phase::Active(active) = &mut self.phase {
                 active.grace = None;
             }
+            if forgot {
+                self.lose_peers_slots(out);
+            }
             self.catch_up(out);
         }
     }
@@ -252,6 +256,7 @@ impl Pair {
         self.facts.served = true;
         self.ledger.begin(epoch);
         self.phase = Phase::TakingOver;
+        let grace = grace && !self.is_escrow();
         let next = Next::Serve { epoch, grace, alone: false };
         self.persist_then(vec![Write::Facts(self.facts.clone())], next, out);
     }
@@ -267,6 +272,10 @@ impl Pair {
         if !asked || !expected {
             return;
         }
+        let met = |hello: &Hello| hello.met;
+        let knew_nothing = !self.facts.met
+            && self.ledger.quotas().is_empty()
+            && self.link.as_ref().and_then(|link| link.hello.as_ref()).is_some_and(met);
         // What was not acknowledged is given up: the other side may have given the seat away.
         let begun = self.refuse_waiting(&Refusal::Recovering, out);
         self.learn_epoch(theirs.position.epoch);
@@ -290,6 +299,11 @@ impl Pair {
         self.facts.served = true;
         self.facts.paired = false;
         self.ledger.begin(epoch);
+        if knew_nothing && terms.is_escrow() && !self.ledger.quotas().is_empty() {
+            // What this server granted of its own slots went with its disk.
+            seen!(SlotsLost);
+            self.ledger.lose_own_slots(&self.me);
+        }
         self.tell_over_grants(out);
         if config.redundancy.on_over_grant == OnOverGrant::Revoke
             && !mutant!(DrainsInsteadOfRevoking)
@@ -355,12 +369,15 @@ impl Pair {
         active.peering = Peering::Paired;
         self.tell_state(out);
         self.beat(out);
+        self.ledger.set_reach(self.reach());
+        self.settle(out);
         self.consider_roles(out);
     }
 
-    fn on_durable_at_peer(&mut self, position: Position) {
+    fn on_durable_at_peer(&mut self, position: Position, out: &mut Vec<Effect>) {
         if position.epoch == self.ledger.position().epoch {
             self.durable_at_peer = self.durable_at_peer.max(position.seq);
+            self.settle_on(out);
         }
     }
 

@@ -10,6 +10,7 @@ mod command;
 mod config;
 mod conflict;
 mod digest;
+mod escrow;
 mod frame;
 mod half_dead;
 mod heal;
@@ -41,7 +42,7 @@ use queue::Asking;
 
 use crate::bundle::Config;
 pub use crate::ledger::{Checkout, Token};
-use crate::ledger::{Ledger, Terms};
+use crate::ledger::{Ledger, Position, Terms};
 use crate::manifest::types::{Redundancy, Role, Server};
 use crate::measure::{Epoch, Generation, Moment, Now, Span, Timestamp};
 use crate::name::{LeaseId, ProductName, PublicKey, ServerName, UseId};
@@ -74,6 +75,14 @@ pub struct Pair {
     queue_opens: Option<Moment>,
     /// The last record of this epoch that the peer has made durable.
     durable_at_peer: u64,
+    /// The writes that carry records and are not known to be durable, with the position of the record.
+    recorded: VecDeque<(WriteId, Position)>,
+    /// The last record that is durable here.
+    durable_here: Position,
+    /// Escrow: the last record of the steps that move slots; 0 where none is under way.
+    settling: u64,
+    /// Escrow: when what a server granted whose slots are void has come or has run out.
+    void_until: Option<Moment>,
     /// A bundle that is being made durable: no other is taken meanwhile.
     committing: Option<Committing>,
     /// What the peer may hear of who leads: durable here, or heard from it.
@@ -158,6 +167,10 @@ impl Pair {
             asking: BTreeMap::new(),
             queue_opens: None,
             durable_at_peer: 0,
+            recorded: VecDeque::new(),
+            durable_here: Position::default(),
+            settling: 0,
+            void_until: None,
             committing: None,
             last_beat: now.moment,
             wall_written: now.wall,
@@ -177,6 +190,7 @@ impl Pair {
         if self.notice_pause(out) {
             return;
         }
+        self.ledger.set_reach(self.reach());
         match input {
             Input::Connected => self.on_connected(out),
             Input::Disconnected => self.on_disconnected(out),
@@ -323,6 +337,7 @@ impl Pair {
             // Its peer may have served meanwhile: what is remembered here is not trusted.
             return self.restart("its disk hung", out);
         }
+        self.note_durable_here();
         // Of several words about what is durable the last says it all.
         let mut tell = None;
         while self.next.front().is_some_and(|(write, _)| *write <= self.durable) {
@@ -338,6 +353,7 @@ impl Pair {
         {
             self.send(Frame::Durable { position }, out);
         }
+        self.settle_on(out);
     }
 
     fn follow(&mut self, next: Next, out: &mut Vec<Effect>) {

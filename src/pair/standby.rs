@@ -163,7 +163,7 @@ impl Pair {
         }
         self.fail_handover(out);
         self.phase = Phase::TakingOver;
-        let next = Next::Serve { epoch, grace: !knows_all, alone: true };
+        let next = Next::Serve { epoch, grace: !knows_all && !self.is_escrow(), alone: true };
         self.persist_then(vec![Write::Facts(self.facts.clone())], next, out);
     }
 
@@ -181,12 +181,13 @@ impl Pair {
 /// How many leases and ends one frame carries.
 const PART: usize = 2_000;
 
-/// A ledger in parts that fit a frame, each with whether more follow. The first has the position and the nonces.
+/// A ledger in parts that fit a frame, each with whether more follow. The first has the position, the nonces and the quotas.
 pub(super) fn parts(mut contents: Contents) -> Vec<(Contents, bool)> {
     let head = Contents {
         position: contents.position,
         knew: contents.knew,
         nonces: std::mem::take(&mut contents.nonces),
+        quotas: std::mem::take(&mut contents.quotas),
         ..Contents::default()
     };
     let part = Contents { position: contents.position, knew: contents.knew, ..Contents::default() };

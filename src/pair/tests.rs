@@ -2,6 +2,8 @@
 
 mod borrow;
 mod conflict;
+mod escrow;
+mod escrow_schedules;
 mod frames;
 mod half_dead;
 mod handover;
@@ -39,6 +41,12 @@ fn config_with(seats: u32, change: impl Fn(&mut License)) -> Config {
 /// The same, with those assignments.
 fn config_of(seats: u32, assign: &serde_json::Value) -> Config {
     compile(seats, assign, &serde_json::json!({}), |_| {})
+}
+
+/// The same, in that mode.
+fn config_as(seats: u32, mode: &str) -> Config {
+    let everyone = serde_json::json!([{"everyone": true}]);
+    compile(seats, &everyone, &serde_json::json!({"mode": mode}), |_| {})
 }
 
 fn compile(
@@ -174,9 +182,13 @@ impl Script {
 
     /// Both servers run the bundle and are paired.
     fn paired(seats: u32) -> Self {
+        Self::paired_as(seats, "mirror")
+    }
+
+    fn paired_as(seats: u32, mode: &str) -> Self {
         let mut script = Self::begin();
-        script.commit(A, config(seats), 1);
-        script.commit(B, config(seats), 1);
+        script.commit(A, config_as(seats, mode), 1);
+        script.commit(B, config_as(seats, mode), 1);
         script.run(300);
         assert_eq!(script.states(), (State::Active, State::Standby));
         assert!(script.pair(A).is_ready() && script.pair(B).is_ready());
@@ -671,6 +683,27 @@ fn a_released_lease_is_not_adopted() {
     script.kill(A);
     script.run(FAILOVER + 100);
     assert_eq!(script.renew(B, &held), Err(Refusal::UnknownLease));
+}
+
+#[test]
+fn a_use_that_was_granted_at_both_servers_keeps_the_lease_that_was_answered() {
+    let mut script = Script::paired(3);
+    // The answer waits for the secondary, which hears of nothing any more.
+    script.cut = true;
+    script.ask(A, "ana", "u1");
+    script.run(FAILOVER + HEARTBEAT);
+    let held = script.checkout(B, "ana", "u1").expect("asked again, of the other");
+    script.run(FAILOVER + HEARTBEAT);
+    assert_eq!(script.states(), (State::Active, State::Active));
+    script.renew(A, &held).expect("adopted, beside the lease that was never answered");
+    script.cut = false;
+    script.hang_up();
+    script.run(1_000);
+    script.renew(A, &held).expect("still there");
+    let token = script.token(&held);
+    let ticket = script.command(A, Command::Release(token));
+    assert_eq!(script.answer(ticket, 100), Some(Reply::Released));
+    assert!(!script.leases(A).contains(&held.lease.id.to_string()));
 }
 
 #[test]

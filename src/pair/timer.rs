@@ -87,6 +87,8 @@ impl Pair {
             match timer {
                 Timer::Beat => {
                     self.beat(out);
+                    self.end_void(out);
+                    self.settle(out);
                     self.keep_house(out);
                 }
                 // A server that has begun anew or fallen silent has no other business.
@@ -180,7 +182,7 @@ impl Pair {
         self.facts.paired = false;
         self.ledger.begin(epoch);
         self.phase = Phase::TakingOver;
-        let next = Next::Serve { epoch, grace: true, alone: true };
+        let next = Next::Serve { epoch, grace: !self.is_escrow(), alone: true };
         self.persist_then(vec![Write::Facts(self.facts.clone())], next, out);
     }
 

@@ -192,7 +192,9 @@ mod tests {
     use super::*;
     use crate::bundle::Config;
     use crate::bundle::fixture::{self, MANIFEST};
-    use crate::ledger::{Contents, End, EndReason, Lease, Position, Record, Use, Waiter};
+    use crate::ledger::{
+        Contents, End, EndReason, Lease, Position, Quotas, Record, Slots, Use, Waiter,
+    };
     use crate::measure::{Epoch, Generation, Seats, Span, Timestamp};
     use crate::name::BundleHash;
     use crate::pair::{Committed, Facts, WriteId};
@@ -226,7 +228,15 @@ mod tests {
             heard: Epoch(1),
             ttl: Span::from_secs(300),
             forced: None,
+            slots: Slots::default().with(&"lic-a".parse().expect("a name"), Seats(1)),
+            parked: false,
         }
+    }
+
+    fn quotas(epoch: u64) -> Quotas {
+        let at = serde_json::json!({"epoch": epoch, "seq": 1});
+        let quotas = serde_json::json!({"at": at, "products": {"designer": {"lic-a": 8}}});
+        serde_json::from_value(quotas).expect("quotas")
     }
 
     fn end(id: &str) -> End {
@@ -384,6 +394,7 @@ mod tests {
             ends: vec![end("d")],
             nonces: vec![("n".to_owned(), Timestamp::from_ms(9))],
             waiters: vec![waiter("e")],
+            quotas: quotas(2),
         };
         store.write(&[Write::Ledger(Box::new(contents.clone()))]).expect("a write");
         drop(store);
@@ -433,7 +444,9 @@ mod tests {
                         ends: vec![end("gone")],
                         nonces: vec![("n".to_owned(), Timestamp::from_ms(1))],
                         waiters: vec![waiter("waits")],
+                        quotas: quotas(epoch),
                     })),
+                    4 if choice % 4 == 1 => Write::Record(position, Record::Quotas(quotas(epoch))),
                     4 | 5 => Write::Record(
                         position,
                         Record::Ended { lease: id.parse().expect("an id"), ended: vec![end(&id)] },

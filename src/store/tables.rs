@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{StoreError, damaged, not_written};
 use crate::bundle::Config;
-use crate::ledger::{Contents, End, Lease, Position, Record, Waiter};
+use crate::ledger::{Contents, End, Lease, Position, Quotas, Record, Waiter};
 use crate::measure::{Epoch, Generation, Span, Timestamp};
 use crate::name::{BundleHash, UseId};
 use crate::pair::{Committed, Durable, Facts, Write};
@@ -32,6 +32,7 @@ const COMMITTED: &str = "committed";
 const BUNDLE: &str = "bundle";
 const BEFORE: &str = "before";
 const LEDGER: &str = "ledger";
+const QUOTAS: &str = "quotas";
 
 /// What is kept of the committed bundle beside its bytes and the statements.
 #[derive(Debug, Serialize, Deserialize)]
@@ -116,7 +117,11 @@ pub(super) fn load(transaction: &ReadTransaction) -> Result<(State, Durable), St
     };
 
     let LedgerForm { position, knew } = state.ledger;
-    let mut ledger = Contents { position, knew, ..Contents::default() };
+    let quotas = match single(QUOTAS)? {
+        Some(bytes) => parse("the quotas", bytes.value())?,
+        None => Quotas::default(),
+    };
+    let mut ledger = Contents { position, knew, quotas, ..Contents::default() };
     let table = transaction.open_table(LEASES).map_err(damaged)?;
     for entry in table.iter().map_err(damaged)? {
         ledger.leases.push(parse::<Lease>("a lease", entry.map_err(damaged)?.1.value())?);
@@ -273,6 +278,7 @@ impl<'t> Tables<'t> {
             Record::Waits { waiter } => self.insert_waiter(waiter),
             Record::Left { use_id } => self.remove_waiter(use_id),
             Record::Nonce { nonce, expires } => self.insert_nonce(nonce, *expires),
+            Record::Quotas(quotas) => self.put(QUOTAS, quotas),
         }
     }
 
@@ -287,6 +293,7 @@ impl<'t> Tables<'t> {
         for (nonce, expires) in &contents.nonces {
             self.insert_nonce(nonce, *expires)?;
         }
+        self.put(QUOTAS, &contents.quotas)?;
         self.insert_ends(&contents.ends)?;
         contents.waiters.iter().try_for_each(|waiter| self.insert_waiter(waiter))
     }
