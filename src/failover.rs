@@ -69,6 +69,11 @@ pub enum Answer {
         /// The lease's ttl.
         ttl: Span,
     },
+    /// No seat is free yet, and the client has a place in the queue: to ask again after so long.
+    Queued {
+        /// After how long.
+        retry_after: Span,
+    },
     /// The use has ended.
     Released,
     /// The server does not serve now; where it knows which one does, that one's place in the list.
@@ -89,9 +94,13 @@ impl Answer {
         match (code, status) {
             (ProblemCode::UnknownLease, _) => Self::UnknownLease,
             // A token that this server cannot prove may be good at the other one.
-            (ProblemCode::Unauthenticated | ProblemCode::TooManyRequests, _) | (_, 500..) => {
-                Self::NotNow { ask }
-            }
+            (
+                ProblemCode::Unauthenticated
+                | ProblemCode::TooManyRequests
+                | ProblemCode::TooManyWaiting,
+                _,
+            )
+            | (_, 500..) => Self::NotNow { ask },
             _ => Self::Refused,
         }
     }
@@ -155,6 +164,8 @@ pub enum Outcome {
     NotReleased,
     /// The checkout was refused, in the answer just told.
     Refused,
+    /// No seat became free in the time that the client waits.
+    Waited,
     /// Servers answered, but none served in time.
     Unserved,
     /// No server could be reached.
@@ -175,6 +186,8 @@ pub struct Failover {
     next_id: u64,
     /// Whose turn it is to be asked next, and when.
     turn: Option<Turn>,
+    /// Until when it waits for a seat where none is free; nothing where it does not wait.
+    waits_until: Option<Moment>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -191,6 +204,8 @@ struct Wanting {
     /// Whether the seat was held before: then it is wanted until it is released.
     is_regaining: bool,
     has_answer: bool,
+    /// Whether the last answer gave a place in the queue.
+    is_queued: bool,
     /// How many requests had no answer.
     unanswered: u64,
 }
@@ -235,7 +250,13 @@ impl Failover {
         effects: &mut Vec<Effect>,
     ) -> Self {
         let servers = servers.max(1);
-        let wanting = Wanting { since: now, is_regaining: false, has_answer: false, unanswered: 0 };
+        let wanting = Wanting {
+            since: now,
+            is_regaining: false,
+            has_answer: false,
+            is_queued: false,
+            unanswered: 0,
+        };
         let mut this = Self {
             timing,
             servers,
@@ -245,9 +266,17 @@ impl Failover {
             asks: BTreeMap::new(),
             next_id: 0,
             turn: None,
+            waits_until: None,
         };
         this.ask_current(now, effects);
         this
+    }
+
+    /// The same, waiting so long for a seat where none is free. Its requests are held by the server that serves.
+    #[must_use]
+    pub fn waiting(mut self, now: Moment, wait: Span) -> Self {
+        self.waits_until = Some(now + wait);
+        self
     }
 
     /// A client that gives back a seat that it holds until then, and its first request.
@@ -344,6 +373,9 @@ impl Failover {
             wanting.has_answer = true;
         }
         match (sent.ask, answer) {
+            (Ask::Checkout(number), Answer::Queued { retry_after }) => {
+                self.queued(now, sent, number, retry_after);
+            }
             (_, Answer::NotNow { ask }) => self.failed(now, sent, ask, effects),
             (Ask::Release, Answer::Released | Answer::UnknownLease) => {
                 self.current = sent.server;
@@ -399,6 +431,18 @@ impl Failover {
         effects.push(Effect::Held { until });
     }
 
+    /// A place in the queue was given, or kept: the same server is asked again.
+    fn queued(&mut self, now: Moment, sent: Sent, number: u64, retry_after: Span) {
+        if let Phase::Wanting(wanting) = &mut self.phase
+            && number == self.use_number
+        {
+            wanting.is_queued = true;
+            self.current = sent.server;
+            let at = now + retry_after.max(Span::from_ms(1));
+            self.turn = Some(Turn { at, server: sent.server, is_begun: true });
+        }
+    }
+
     fn refused(&mut self, now: Moment, sent: Sent, effects: &mut Vec<Effect>) {
         match self.phase {
             Phase::Wanting(wanting) if wanting.is_regaining => {
@@ -415,7 +459,13 @@ impl Failover {
     }
 
     fn lose(&mut self, now: Moment, loss: Loss, effects: &mut Vec<Effect>) {
-        let wanting = Wanting { since: now, is_regaining: true, has_answer: true, unanswered: 0 };
+        let wanting = Wanting {
+            since: now,
+            is_regaining: true,
+            has_answer: true,
+            is_queued: false,
+            unanswered: 0,
+        };
         self.phase = Phase::Wanting(wanting);
         effects.push(Effect::Lost(loss));
         self.ask_current(now, effects);
@@ -453,8 +503,8 @@ impl Failover {
             self.ask(now, server, effects);
         }
         let server = self.after(sent.server);
-        let wait =
-            if self.is_asked(server) || server == sent.server { self.pace() } else { Span::ZERO };
+        let is_asked = self.is_asked(server) || server == sent.server;
+        let wait = if is_asked { self.round() } else { Span::ZERO };
         self.turn = Some(Turn { at: now + wait, server, is_begun: true });
     }
 
@@ -472,15 +522,18 @@ impl Failover {
             // A server that holds the request may yet answer; nobody new is asked.
             self.turn = None;
             if self.asks.is_empty() {
-                let outcome =
-                    if wanting.has_answer { Outcome::Unserved } else { Outcome::Unreachable };
+                let outcome = match wanting {
+                    Wanting { is_queued: true, .. } => Outcome::Waited,
+                    Wanting { has_answer: true, .. } => Outcome::Unserved,
+                    _ => Outcome::Unreachable,
+                };
                 self.end(outcome, effects);
             }
         }
         if let Some(turn) = self.turn.filter(|turn| now >= turn.at) {
             self.ask(now, turn.server, effects);
             let server = self.after(turn.server);
-            self.turn = Some(Turn { at: now + self.pace(), server, is_begun: true });
+            self.turn = Some(Turn { at: now + self.round(), server, is_begun: true });
         }
     }
 
@@ -489,7 +542,11 @@ impl Failover {
         let rounds = ANSWER_HEARTBEATS * u64::try_from(self.servers).unwrap_or(u64::MAX);
         let is_silent = !wanting.has_answer && wanting.unanswered >= rounds;
         let patience = if is_silent { Span::ZERO } else { self.timing.patience };
-        (!wanting.is_regaining).then_some(wanting.since + patience)
+        let at = wanting.since + patience;
+        // A place in the queue, or the hope for one, is worth the whole wait.
+        let waits = self.waits_until.filter(|_| !is_silent).map_or(at, |until| until.max(at));
+        let at = if wanting.is_queued { self.waits_until.unwrap_or(at) } else { waits };
+        (!wanting.is_regaining).then_some(at)
     }
 
     /// What is asked for in this phase.
@@ -531,6 +588,15 @@ impl Failover {
 
     const fn after(&self, server: usize) -> usize {
         (server + 1) % self.servers
+    }
+
+    /// The same for a client whose request is held on purpose: the others are asked seldom, to notice in time that
+    /// one of them serves now.
+    fn round(&self) -> Span {
+        match self.phase {
+            Phase::Wanting(_) if self.waits_until.is_some() => self.timing.heartbeat.times(2),
+            _ => self.pace(),
+        }
     }
 
     /// The time from one server's turn to the next one's: each is asked once a heartbeat.

@@ -127,12 +127,19 @@ pub(crate) fn no_seat(error: CheckoutError, product: &str, user: &str) -> Failur
             }
             failure.with_help("try again later; `tandem leases` shows which seats are held")
         }
+        CheckoutError::Waited { .. } => Failure::new(error.to_string())
+            .with_context(format!("no seat of {product} is free for {user}"))
+            .with_exit(Exit::NoSeat)
+            .with_help("the place in the queue is kept for a minute: ask again, with a longer `--wait`"),
         CheckoutError::NotEntitled(problem) => Failure::new(problem.to_string())
             .with_context(format!("{user} gets no seat of {product}"))
             .with_exit(Exit::NotEntitled)
             .with_help(match problem.code {
                 ProblemCode::UnknownProduct => {
                     "check the product's name: `tandem status --server PORT@HOST` lists those there are"
+                }
+                ProblemCode::BorrowNotAllowed => {
+                    "`borrow` of an entry of `assign` says who may borrow, how many seats and for how long"
                 }
                 ProblemCode::Denied => {
                     "a `deny` entry of the manifest matches: change it in git, or name another `--user`"

@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 
 use super::http::HttpError;
 use super::seat::{CheckoutRequest, Client, Lease};
-use super::wire::{self, Said};
-use crate::api::{LeaseBody, Problem};
+use super::wire::{self, Place, Said};
+use crate::api::{LeaseBody, Problem, QueuedBody};
 use crate::failover::{Ask, AskId, Effect, Failover, Input, Loss, Outcome, Timing};
 use crate::measure::{Moment, Span};
 use crate::name::UseId;
@@ -37,6 +37,10 @@ pub(super) struct Driver {
     running: JoinSet<Done>,
     events: VecDeque<Event>,
     use_id: (u64, UseId),
+    /// Until when it waits for its first seat.
+    waits_until: Option<Moment>,
+    /// The place in the queue that the use of this number has.
+    place: Option<(u64, QueuedBody)>,
     lease: Option<(LeaseBody, usize)>,
     /// What each server said last, where it gave nothing.
     said: Vec<Option<Trouble>>,
@@ -66,7 +70,11 @@ impl Driver {
         let servers = client.servers().len();
         let first = client.current();
         let timing = client.timing();
-        let failover = Failover::start_at(client.now(), servers, first, timing, &mut effects);
+        let now = client.now();
+        let mut failover = Failover::start_at(now, servers, first, timing, &mut effects);
+        if let Some(wait) = request.wait {
+            failover = failover.waiting(now, wait);
+        }
         Self::start(client, request, failover, None, effects)
     }
 
@@ -81,6 +89,8 @@ impl Driver {
             user: lease.user.clone(),
             host: lease.host.clone(),
             seats: lease.seats,
+            wait: None,
+            borrow: None,
         };
         Self::start(client, request, failover, Some((lease, 0)), effects)
     }
@@ -94,6 +104,7 @@ impl Driver {
     ) -> Self {
         let said = vec![None; client.servers().len()];
         let use_id = (0, client.fresh_use());
+        let waits_until = request.wait.map(|wait| client.now() + wait);
         let mut this = Self {
             client,
             request,
@@ -101,6 +112,8 @@ impl Driver {
             running: JoinSet::new(),
             events: VecDeque::new(),
             use_id,
+            waits_until,
+            place: None,
             lease,
             said,
             problem: None,
@@ -180,6 +193,9 @@ impl Driver {
         match result {
             Ok(said) => {
                 let answer = said.meaning(self.client.servers());
+                if let Said::Queued(queued) = &said {
+                    self.place = Some((self.use_id.0, queued.clone()));
+                }
                 let body = match said {
                     Said::Lease(body) => Some((*body, server)),
                     _ => None,
@@ -227,8 +243,8 @@ impl Driver {
                 if self.use_id.0 != number {
                     self.use_id = (number, self.client.fresh_use());
                 }
-                let asked =
-                    wire::checkout(http, to, self.request.clone(), self.use_id.1.clone(), within);
+                let (request, use_id) = (self.request.clone(), self.use_id.1.clone());
+                let asked = wire::checkout(http, to, request, use_id, self.place(), within);
                 self.running.spawn(async move { Done::Asked(id, server, asked.await) });
             }
             (Ask::Renew, Some((lease, _))) => {
@@ -242,6 +258,20 @@ impl Driver {
             // A lease is renewed or released only when it was given.
             (Ask::Renew | Ask::Release, None) => {}
         }
+    }
+
+    /// How the next checkout waits: for what is left of the time, or, where a seat was lost, as long as a server holds
+    /// a request.
+    fn place(&self) -> Place {
+        let left = self.waits_until.map(|until| until.since(self.client.now()));
+        let wait = if self.lease.is_some() { self.request.wait } else { left };
+        let ticket = self.place.as_ref().filter(|(number, _)| *number == self.use_id.0);
+        Place { wait, ticket: ticket.map(|(_, queued)| queued.ticket.clone()) }
+    }
+
+    /// The place in the queue that was told last.
+    pub(super) fn position(&self) -> Option<u32> {
+        self.place.as_ref().map(|(_, queued)| queued.position)
     }
 
     /// Asks a server that does not serve for the pair's times, once.

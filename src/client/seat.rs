@@ -57,19 +57,35 @@ pub struct CheckoutRequest {
     pub host: HostName,
     /// How many seats, all or none.
     pub seats: Seats,
+    /// How long to wait where no seat is free; absent: not at all.
+    pub wait: Option<Span>,
+    /// For how long to borrow the seats: they need no renewal until then; absent: they are not borrowed.
+    pub borrow: Option<Span>,
 }
 
 impl CheckoutRequest {
     /// One seat.
     #[must_use]
     pub const fn new(product: ProductName, user: UserName, host: HostName) -> Self {
-        Self { product, user, host, seats: Seats(1) }
+        Self { product, user, host, seats: Seats(1), wait: None, borrow: None }
     }
 
     /// The same with so many seats.
     #[must_use]
     pub fn with_seats(self, seats: Seats) -> Self {
         Self { seats, ..self }
+    }
+
+    /// The same, waiting so long for its turn where no seat is free.
+    #[must_use]
+    pub fn with_wait(self, wait: Span) -> Self {
+        Self { wait: Some(wait), ..self }
+    }
+
+    /// The same, borrowed for so long. Not together with waiting: wait for a seat first, then borrow it.
+    #[must_use]
+    pub fn with_borrow(self, span: Span) -> Self {
+        Self { borrow: Some(span), ..self }
     }
 }
 
@@ -90,6 +106,14 @@ pub enum CheckoutError {
     /// Every seat is taken or kept for others.
     #[error("{0}")]
     NoSeat(Box<Problem>),
+    /// No seat became free in the time that was waited.
+    #[error("no seat became free within {waited}{}", Place(*.position))]
+    Waited {
+        /// How long was waited.
+        waited: Span,
+        /// The place in the queue that was told last, from 1.
+        position: Option<u32>,
+    },
     /// The manifest gives this user no seat, denies it, or no license offers the product.
     #[error("{0}")]
     NotEntitled(Box<Problem>),
@@ -122,6 +146,19 @@ pub struct ReleaseError {
 
 /// Several reasons in one sentence.
 struct Reasons<'a>(&'a [String]);
+
+/// A place in the queue, where there is one, as the end of a sentence.
+struct Place(Option<u32>);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => Ok(()),
+            Some(1) => f.write_str(": this user is the first in the queue"),
+            Some(place) => write!(f, ": {} wait before this user", place - 1),
+        }
+    }
+}
 
 impl fmt::Display for Reasons<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -246,6 +283,15 @@ impl Client {
             let reasons = reasons(driver.said());
             return Err(match (outcome, driver.problem()) {
                 (Outcome::Refused, Some(problem)) => judged(problem),
+                (Outcome::Waited, _) => {
+                    let waited = Span::from_secs(self.now().since(since).ms().div_ceil(1000));
+                    CheckoutError::Waited { waited, position: driver.position() }
+                }
+                (Outcome::Unserved, Some(problem))
+                    if problem.code == ProblemCode::TooManyWaiting =>
+                {
+                    CheckoutError::NoSeat(problem)
+                }
                 (Outcome::Unreachable, _) => CheckoutError::Unreachable { reasons },
                 _ => {
                     let waited = Span::from_secs(self.now().since(since).ms().div_ceil(1000));
@@ -290,9 +336,10 @@ impl Client {
 fn judged(problem: Box<Problem>) -> CheckoutError {
     match problem.code {
         ProblemCode::NoSeatFree => CheckoutError::NoSeat(problem),
-        ProblemCode::Denied | ProblemCode::NotEntitled | ProblemCode::UnknownProduct => {
-            CheckoutError::NotEntitled(problem)
-        }
+        ProblemCode::Denied
+        | ProblemCode::NotEntitled
+        | ProblemCode::BorrowNotAllowed
+        | ProblemCode::UnknownProduct => CheckoutError::NotEntitled(problem),
         _ => CheckoutError::Refused(problem),
     }
 }

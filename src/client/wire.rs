@@ -9,11 +9,11 @@ use super::endpoint::Endpoint;
 use super::http::{Answer as HttpAnswer, Http, HttpError};
 use super::seat::{CheckoutRequest, Client};
 use super::serving::AskError;
-use crate::api::{LeaseBody, LeaseRequest, Problem, ProblemCode};
+use crate::api::{LeaseBody, LeaseRequest, Problem, ProblemCode, QueuedBody};
 use crate::failover::{Answer, Timing};
 use crate::manifest::types::{Metadata, Redundancy, SshPublicKey, Trust};
 use crate::measure::Span;
-use crate::name::{LeaseId, PairName, UseId};
+use crate::name::{LeaseId, PairName, QueueTicket, UseId};
 
 /// The most bytes of a bundle without names and licenses.
 const CONFIG_MAX: usize = 8 << 20;
@@ -22,6 +22,7 @@ const CONFIG_MAX: usize = 8 << 20;
 #[derive(Debug)]
 pub(super) enum Said {
     Lease(Box<LeaseBody>),
+    Queued(QueuedBody),
     Released,
     Problem(Box<Problem>),
 }
@@ -31,6 +32,7 @@ impl Said {
     pub(super) fn meaning(&self, servers: &[Endpoint]) -> Answer {
         match self {
             Self::Lease(lease) => Answer::Lease { ttl: lease.ttl_ms },
+            Self::Queued(queued) => Answer::Queued { retry_after: queued.retry_after_ms },
             Self::Released => Answer::Released,
             Self::Problem(problem) => {
                 let named = problem.primary.as_ref().and_then(|primary| {
@@ -42,11 +44,21 @@ impl Said {
     }
 }
 
+/// How a checkout waits.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Place {
+    /// How long the server may hold the request, where the client waits.
+    pub(super) wait: Option<Span>,
+    /// What keeps the place that it has.
+    pub(super) ticket: Option<QueueTicket>,
+}
+
 pub(super) async fn checkout(
     http: Http,
     to: Endpoint,
     request: CheckoutRequest,
     use_id: UseId,
+    place: Place,
     within: Span,
 ) -> Result<Said, HttpError> {
     let body = LeaseRequest {
@@ -55,15 +67,20 @@ pub(super) async fn checkout(
         host: request.host,
         use_id: Some(use_id.clone()),
         seats: Some(request.seats),
-        wait_ms: None,
-        borrow_ms: None,
-        ticket: None,
+        wait_ms: place.wait,
+        borrow_ms: request.borrow,
+        ticket: place.ticket,
     };
     let body = serde_json::to_vec(&body).map_err(|error| HttpError::Request {
         path: "/v1/leases".to_owned(),
         reason: error.to_string(),
     })?;
     let answer = http.send(&to, Method::POST, "/v1/leases", &[], Some(body), within).await?;
+    if answer.status == 202 {
+        return serde_json::from_slice(&answer.body)
+            .map(Said::Queued)
+            .map_err(|_| broken(&to, "the answer is not a place in the queue"));
+    }
     let said = read(&to, &answer)?;
     match said {
         Said::Lease(lease) if lease.use_id != use_id || lease.product != request.product => {

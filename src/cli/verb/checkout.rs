@@ -38,6 +38,9 @@ pub(crate) struct Args {
     /// How many seats, all or none.
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
     seats: u32,
+    /// Wait so long for a seat where none is free, for example `10m`, in the order of priorities and arrivals.
+    #[arg(long, value_name = "DUR")]
+    wait: Option<Span>,
     /// What happens when the seat is lost while CMD runs.
     #[arg(long, value_enum, default_value_t, requires = "command")]
     on_lost: OnLost,
@@ -70,7 +73,7 @@ impl Args {
         if self.command.is_empty() {
             let lease = cx.block_on(client.checkout(&request))?;
             let lease = lease.map_err(|error| self.no_seat(error, &request))?;
-            return self.leave(cx, &client, &lease.body);
+            return leave(cx, &client, &lease.body, self.format);
         }
         cx.block_on(async {
             let seat = client.hold(&request).await;
@@ -80,54 +83,16 @@ impl Args {
     }
 
     fn request(&self) -> Result<CheckoutRequest, Failure> {
-        let user = match &self.user {
-            Some(user) => user.clone(),
-            None => default("user", "your login", who::login(), UserName::new)?,
-        };
-        let host = match &self.host {
-            Some(host) => host.clone(),
-            None => default("host", "this computer's name", who::host(), HostName::new)?,
-        };
-        Ok(CheckoutRequest::new(self.product.clone(), user, host).with_seats(Seats(self.seats)))
+        let (user, host) = (self.user.as_ref(), self.host.as_ref());
+        let request = request_of(&self.product, user, host, self.seats)?;
+        Ok(match self.wait {
+            Some(wait) => request.with_wait(wait),
+            None => request,
+        })
     }
 
     fn no_seat(&self, error: crate::client::CheckoutError, request: &CheckoutRequest) -> Failure {
         no_seat(error, self.product.as_str(), request.user.as_str())
-    }
-
-    /// Leaves the lease to live its ttl, and keeps what `release` needs.
-    fn leave(&self, cx: &Context, client: &Client, lease: &LeaseBody) -> Result<Exit, Failure> {
-        let kept = Leases::of_user()
-            .and_then(|leases| leases.keep(client.servers(), lease, cx.world.clock.now().wall));
-        match self.format {
-            Format::Json => cx.output.json(&Shown { schema: 1, lease })?,
-            Format::Human => {
-                let seats = if lease.seats == Seats(1) { "seat" } else { "seats" };
-                cx.output.line(format_args!(
-                    "lease {}: {} {seats} of {} for {} on {}, from {} until {}",
-                    lease.id,
-                    lease.seats,
-                    quote(lease.product.as_str()),
-                    quote(lease.user.as_str()),
-                    quote(lease.host.as_str()),
-                    quote(lease.server.as_str()),
-                    lease.expires_at,
-                ))?;
-                cx.output.note(format_args!(
-                    "nothing renews it: `tandem release {}` gives it back, else it ends by itself in {}",
-                    lease.id, lease.ttl_ms,
-                ));
-            }
-        }
-        if let Err(failure) = kept {
-            // The seat is held all the same, and its token was printed to whoever asked for it.
-            let causes = failure.causes().join(": ");
-            cx.output.warning(&format!(
-                "`tandem release` will not find the lease: {}: {causes}",
-                failure.message()
-            ));
-        }
-        Ok(Exit::Done)
     }
 
     /// Runs the command while the seat is held, and gives the seat back.
@@ -190,6 +155,69 @@ impl Args {
             }
         }
     }
+}
+
+/// Leaves the lease to live by itself, and keeps what `release` needs.
+pub(super) fn leave(
+    cx: &Context,
+    client: &Client,
+    lease: &LeaseBody,
+    format: Format,
+) -> Result<Exit, Failure> {
+    let kept = Leases::of_user()
+        .and_then(|leases| leases.keep(client.servers(), lease, cx.world.clock.now().wall));
+    match format {
+        Format::Json => cx.output.json(&Shown { schema: 1, lease })?,
+        Format::Human => {
+            let seats = if lease.seats == Seats(1) { "seat" } else { "seats" };
+            cx.output.line(format_args!(
+                "lease {}: {} {seats} of {} for {} on {}, from {} until {}",
+                lease.id,
+                lease.seats,
+                quote(lease.product.as_str()),
+                quote(lease.user.as_str()),
+                quote(lease.host.as_str()),
+                quote(lease.server.as_str()),
+                lease.expires_at,
+            ))?;
+            let (id, ttl) = (&lease.id, lease.ttl_ms);
+            cx.output.note(format_args!("{}", match lease.borrowed_until {
+                Some(until) => format!(
+                    "borrowed: nothing needs to renew it; `tandem release {id}` returns it early, else it ends at {until}"
+                ),
+                None => format!(
+                    "nothing renews it: `tandem release {id}` gives it back, else it ends by itself in {ttl}"
+                ),
+            }));
+        }
+    }
+    if let Err(failure) = kept {
+        // The seat is held all the same, and its token was printed to whoever asked for it.
+        let causes = failure.causes().join(": ");
+        cx.output.warning(&format!(
+            "`tandem release` will not find the lease: {}: {causes}",
+            failure.message()
+        ));
+    }
+    Ok(Exit::Done)
+}
+
+/// The request of who is named, or of whoever runs this program.
+pub(super) fn request_of(
+    product: &ProductName,
+    user: Option<&UserName>,
+    host: Option<&HostName>,
+    seats: u32,
+) -> Result<CheckoutRequest, Failure> {
+    let user = match user {
+        Some(user) => user.clone(),
+        None => default("user", "your login", who::login(), UserName::new)?,
+    };
+    let host = match host {
+        Some(host) => host.clone(),
+        None => default("host", "this computer's name", who::host(), HostName::new)?,
+    };
+    Ok(CheckoutRequest::new(product.clone(), user, host).with_seats(Seats(seats)))
 }
 
 /// A name that was not given: what the system says, if it is a name at all.

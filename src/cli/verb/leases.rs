@@ -78,8 +78,12 @@ fn print(cx: &Context, serving: &Serving, leases: &[LeaseEntry]) -> Result<(), F
                 lease.user.as_ref().map_or("-", UserName::as_str).to_owned(),
                 lease.host.as_ref().map_or("-", HostName::as_str).to_owned(),
                 escape(lease.server.as_str()).into_owned(),
-                lease.expires_at.to_string(),
-                lease.revoked.as_ref().map_or_else(String::new, |why| format!("revoked: {why}")),
+                lease.borrowed_until.unwrap_or(lease.expires_at).to_string(),
+                match (&lease.revoked, lease.borrowed_until) {
+                    (Some(why), _) => format!("revoked: {why}"),
+                    (None, Some(_)) => "borrowed".to_owned(),
+                    (None, None) => String::new(),
+                },
             ]
             .map(|cell| escape(&cell).into_owned()),
         );

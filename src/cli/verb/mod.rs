@@ -5,6 +5,7 @@
 //! `mod`, the variant with its one-line help, and the arm in `run`. Its tests are `tests/cli/NAME.rs`.
 
 mod apply;
+mod borrow;
 mod checkout;
 mod completions;
 mod fence;
@@ -38,6 +39,8 @@ use crate::measure::{Timestamp, TimestampError};
 pub(crate) enum Verb {
     /// Make both servers run a manifest, or neither.
     Apply(apply::Args),
+    /// Take a seat for a time of its own, for work without the network.
+    Borrow(borrow::Args),
     /// Take a seat, and hold it while a command runs.
     Checkout(checkout::Args),
     /// Declare a dead server dead, so that the other one need not wait for it.
@@ -85,6 +88,7 @@ impl Verb {
     pub(crate) fn run(self, cx: &Context) -> Result<Exit, Failure> {
         match self {
             Self::Apply(args) => args.run(cx),
+            Self::Borrow(args) => args.run(cx),
             Self::Checkout(args) => args.run(cx),
             Self::Fence(args) => args.run(cx),
             Self::Handover(args) => args.run(cx),

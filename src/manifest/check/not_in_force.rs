@@ -36,16 +36,6 @@ const SETTINGS: &[Setting] = &[
         help: "leave it out",
     },
     Setting {
-        used: |manifest| assignments(manifest, |assignment| assignment.priority != 0, "priority"),
-        message: "`priority` has no effect yet: there is no queue, a checkout that finds no seat is refused",
-        help: "leave it out; a `reserve` keeps seats free for a group",
-    },
-    Setting {
-        used: |manifest| assignments(manifest, |assignment| assignment.borrow.is_some(), "borrow"),
-        message: "`borrow` has no effect yet: no seat can be borrowed",
-        help: "leave it out",
-    },
-    Setting {
         used: |manifest| {
             let keyed = manifest.users.iter().zip(0_usize..).filter(|(user, _)| user.key.is_some());
             keyed.map(|(_, at)| path!["users", at, "key"].to_vec()).collect()
@@ -84,20 +74,4 @@ pub(super) fn check(facts: &Facts<'_>, report: &mut Report<'_>) {
 
 fn once(used: bool, path: &[Step]) -> Vec<Vec<Step>> {
     if used { vec![path.to_vec()] } else { Vec::new() }
-}
-
-fn assignments(
-    manifest: &Manifest,
-    used: fn(&crate::manifest::types::Assignment) -> bool,
-    field: &'static str,
-) -> Vec<Vec<Step>> {
-    let mut paths = Vec::new();
-    for (seats, product) in manifest.seats.iter().zip(0_usize..) {
-        for (assignment, at) in seats.assign.iter().zip(0_usize..) {
-            if used(assignment) {
-                paths.push(path!["seats", product, "assign", at, field].to_vec());
-            }
-        }
-    }
-    paths
 }

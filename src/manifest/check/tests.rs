@@ -269,12 +269,6 @@ fn what_is_not_in_force_is_named() {
     t.yaml:11:26 W0106 not-in-force (warning)
       a user's `key` protects nothing yet: requests as that user are taken without a signature, from anybody on the network
       do not rely on it; whoever can reach the servers can take that user's seats
-    t.yaml:17:49 W0106 not-in-force (warning)
-      `priority` has no effect yet: there is no queue, a checkout that finds no seat is refused
-      leave it out; a `reserve` keeps seats free for a group
-    t.yaml:17:60 W0106 not-in-force (warning)
-      `borrow` has no effect yet: no seat can be borrowed
-      leave it out
     ");
     let case = good().with("users:", "redundancy: {mode: escrow}\nusers:");
     insta::assert_snapshot!(case.found(), @r"

@@ -133,7 +133,7 @@ impl Said {
     pub(super) fn meaning(&self, other: usize) -> failover::Answer {
         match self {
             Self::Lease(given) => failover::Answer::Lease { ttl: given.held.ttl },
-            Self::Queued(_) => failover::Answer::Refused,
+            Self::Queued(queued) => failover::Answer::Queued { retry_after: queued.retry_after },
             Self::Problem(problem) => {
                 let named = (problem.code == tandem::api::ProblemCode::Standby).then_some(other);
                 failover::Answer::of_problem(problem.status, problem.code, named)
