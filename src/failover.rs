@@ -844,6 +844,53 @@ mod tests {
         assert_eq!(log.lines().last(), Some("12360ms ended: NotReleased"), "{log}");
     }
 
+    impl Script {
+        /// A client that waits so long for its seat.
+        fn waiting(servers: usize, wait: Span) -> Self {
+            let mut this = Self::start(servers);
+            this.client = this.client.clone().waiting(this.now, wait);
+            this
+        }
+
+        fn queues(&mut self, server: usize) -> &mut Self {
+            self.answers(server, Answer::Queued { retry_after: Span::from_ms(500) })
+        }
+    }
+
+    #[test]
+    fn who_has_a_place_asks_the_same_server_again_until_it_is_served() {
+        let mut script = Script::waiting(2, Span::from_secs(600));
+        // The first request is held; the other server is asked now and then, and stands by.
+        script.wait(Span::from_secs(3), &[]).stands_by(1, 0).wait(Span::from_secs(27), &[1]);
+        script.log();
+        script.queues(0).wait(Span::from_ms(600), &[1]).gives(0);
+        insta::assert_snapshot!(script.log(), @r"
+        30500ms ask 0 Checkout(0)
+        30600ms held until 330500ms
+        ");
+    }
+
+    #[test]
+    fn a_wait_that_is_over_ends_with_the_place() {
+        let mut script = Script::waiting(1, Span::from_secs(20));
+        script.wait(Span::from_secs(20), &[]).queues(0);
+        let log = script.log();
+        assert_eq!(log.lines().last(), Some("20000ms ended: Waited"), "{log}");
+    }
+
+    #[test]
+    fn who_waits_comes_to_the_other_server_soon_after_it_serves() {
+        let mut script = Script::waiting(2, Span::from_secs(600));
+        script.queues(0).wait(Span::from_secs(5), &[]);
+        script.log();
+        // The server is silent from now on; the other one is asked within two seconds.
+        script.wait(Span::from_secs(2), &[]);
+        let asked = script.open.iter().filter(|one| one.1 == 1).count();
+        assert_eq!(asked, 1);
+        script.queues(1).wait(Span::from_secs(1), &[]).gives(1);
+        assert!(script.client.held_until().is_some());
+    }
+
     #[test]
     fn two_standbys_that_name_each_other_are_not_asked_without_pause() {
         let mut script = Script::start(2);

@@ -9,5 +9,6 @@ mod pair {
     mod edits;
     mod failover;
     mod life;
+    mod queue;
     mod replace;
 }

@@ -498,6 +498,47 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_place_in_the_queue_is_kept_by_its_ticket_and_served() {
+        let net = Scripted::default();
+        let bodies: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let told = bodies.clone();
+        net.serve(1, move |asked| {
+            let mut bodies = told.lock().expect("a lock");
+            bodies.push(asked.body.clone());
+            match bodies.len() {
+                1 | 2 => {
+                    Told::Answer(202, json!({"ticket": "T", "position": 3, "retryAfterMs": 500}))
+                }
+                _ => Told::Answer(201, lease("a", &asked.body["use"])),
+            }
+        });
+        net.serve(2, standby);
+        let lease = client(&net).checkout(&request().with_wait(Span::from_secs(60))).await;
+        assert!(lease.is_ok(), "{lease:?}");
+        let bodies = bodies.lock().expect("a lock");
+        let said = |at: usize, key: &str| bodies[at][key].clone();
+        assert_eq!(
+            [said(0, "ticket"), said(1, "ticket"), said(2, "ticket")],
+            [Value::Null, json!("T"), json!("T")]
+        );
+        assert_eq!(said(0, "use"), said(2, "use"));
+        assert_eq!([said(0, "waitMs"), said(1, "waitMs")], [json!(60_000), json!(59_500)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_is_over_says_how_many_were_before() {
+        let net = Scripted::default();
+        for port in [1, 2] {
+            net.serve(port, |_| {
+                Told::Answer(202, json!({"ticket": "T", "position": 3, "retryAfterMs": 500}))
+            });
+        }
+        let waited = client(&net).checkout(&request().with_wait(Span::from_secs(2))).await;
+        let error = waited.expect_err("no seat").to_string();
+        assert_eq!(error, "no seat became free within 2s: 2 wait before this user");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_seat_is_held_through_the_death_and_the_return_of_the_primary() {
         let net = Scripted::default();
         net.serve(1, serves("a"));

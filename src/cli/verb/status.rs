@@ -232,7 +232,16 @@ fn servers_table(pair: &PairStatus) -> Table {
 
 /// Seats as the server that serves counts them; the capacity of both roles, which may differ.
 fn products_table(status: &Status, others: &[&Status]) -> Table {
-    let mut table = table(&["PRODUCT", "USED", "CAPACITY", "AT THE OTHER", "RESERVED", "OVER"]);
+    let mut table = table(&[
+        "PRODUCT",
+        "USED",
+        "CAPACITY",
+        "AT THE OTHER",
+        "BORROWED",
+        "RESERVED",
+        "WAITING",
+        "OVER",
+    ]);
     for product in &status.products {
         let same = |other: &&ProductStatus| other.product == product.product;
         let other = others.iter().find_map(|other| other.products.iter().find(same));
@@ -241,7 +250,9 @@ fn products_table(status: &Status, others: &[&Status]) -> Table {
             product.used.to_string(),
             product.capacity.to_string(),
             other.map_or_else(|| "-".to_owned(), |other| other.capacity.to_string()),
+            product.borrowed.to_string(),
             product.reserved.to_string(),
+            product.waiting.to_string(),
             product.over_grant.to_string(),
         ]);
     }
