@@ -7,6 +7,7 @@ mod support;
 
 mod cli {
     mod apply;
+    mod borrow;
     mod checkout;
     mod completions;
     mod fence;

@@ -130,7 +130,7 @@ pub(crate) fn no_seat(error: CheckoutError, product: &str, user: &str) -> Failur
         CheckoutError::Waited { .. } => Failure::new(error.to_string())
             .with_context(format!("no seat of {product} is free for {user}"))
             .with_exit(Exit::NoSeat)
-            .with_help("the place in the queue is kept for a minute: ask again, with a longer `--wait`"),
+            .with_help("wait longer with `--wait`; `tandem leases` shows which seats are held"),
         CheckoutError::NotEntitled(problem) => Failure::new(problem.to_string())
             .with_context(format!("{user} gets no seat of {product}"))
             .with_exit(Exit::NotEntitled)

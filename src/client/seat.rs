@@ -284,7 +284,7 @@ impl Client {
             return Err(match (outcome, driver.problem()) {
                 (Outcome::Refused, Some(problem)) => judged(problem),
                 (Outcome::Waited, _) => {
-                    let waited = Span::from_secs(self.now().since(since).ms().div_ceil(1000));
+                    let waited = request.wait.unwrap_or_default();
                     CheckoutError::Waited { waited, position: driver.position() }
                 }
                 (Outcome::Unserved, Some(problem))

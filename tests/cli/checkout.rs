@@ -164,3 +164,18 @@ fn a_lease_that_cannot_be_kept_is_printed_all_the_same() {
     assert!(ran.stderr.contains("`tandem release` will not find the lease"), "{ran:?}");
     assert_eq!((ran.code, &ran.json()["user"]), (Some(0), &json!("ana")));
 }
+
+#[test]
+fn who_waits_in_vain_is_told_the_place_and_exits_75() {
+    let dir = Dir::new();
+    let server = Answers::new(|asked| {
+        assert!(asked.body["waitMs"].as_u64().is_some_and(|ms| ms <= 1_000));
+        (202, json!({"ticket": "T", "position": 3, "retryAfterMs": 100}))
+    });
+    let words = format!("checkout designer --wait 1s --server {}", server.server());
+    insta::assert_snapshot!(run(&dir, &words).failed(75), @r"
+    error: no seat of `designer` is free for `ana`
+      caused by: no seat became free within 1s: 2 wait before this user
+    help: wait longer with `--wait`; `tandem leases` shows which seats are held
+    ");
+}
