@@ -93,9 +93,9 @@ async fn a_body_is_strict_json_of_a_known_shape() {
     let good = json!({"product": "designer", "user": "ana", "host": "ws-1"});
     assert_eq!(server.post("/v1/leases", &good).await.code(), (503, "unconfigured"));
     for (key, value) in [
-        ("waitMs", json!(10)),
-        ("borrowMs", json!(10)),
-        ("ticket", json!("t")),
+        ("waitMs", json!(-1)),
+        ("borrowMs", json!("7d")),
+        ("ticket", json!(7)),
         ("seats", json!(0)),
         ("seats", json!(-1)),
         ("seats", Value::Null),

@@ -60,6 +60,7 @@ macro_rules! scenarios {
 scenarios![
     clock_drift = "clock-drift",
     cut_one_way = "cut-one-way",
+    dead_leader = "dead-leader",
     degraded_apply = "degraded-apply",
     disk_stall = "disk-stall",
     failback = "failback",
@@ -71,6 +72,7 @@ scenarios![
     lost_disk = "lost-disk",
     lowered_capacity = "lowered-capacity",
     paused_primary = "paused-primary",
+    planned_handover = "planned-handover",
     reload_during_failover = "reload-during-failover",
     role_encoding = "role-encoding",
     slow_link = "slow-link",
