@@ -133,6 +133,12 @@ impl Config {
         self.products.get(product).map(|product| product.capacity(role, wall)).unwrap_or_default()
     }
 
+    /// Whether a server of this role has a seat of anything to give at this time.
+    #[must_use]
+    pub fn has_seats(&self, role: Role, wall: Timestamp) -> bool {
+        self.products.values().any(|product| product.capacity(role, wall) > Seats(0))
+    }
+
     /// When the capacity of any product at a server of this role changes next, after this time.
     #[must_use]
     pub fn next_license_change(&self, role: Role, wall: Timestamp) -> Option<Timestamp> {

@@ -6,11 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Borrowed, Charge, Checkout, EndReason, Entry, Granted, Lease, Ledger, No, Reach, Record,
-    SeatKey, Terms, Use,
+    Borrowed, Charge, Checkout, EndReason, Entry, Granted, Lease, Ledger, No, Reach, Record, Terms,
+    Use,
 };
 use crate::bundle::Product;
-use crate::entitlement::{self, Verdict};
 use crate::manifest::types::Role;
 use crate::measure::{Moment, Seats, Span, Timestamp};
 use crate::name::{LeaseId, ProductName, UseId};
@@ -145,15 +144,13 @@ impl Ledger {
         product: &Product,
         terms: &Terms<'_>,
     ) -> Result<Granted, No> {
-        let Checkout { user, host, address, .. } = request;
-        let key = SeatKey::new(&product.share, &request.product, user, host, *address);
-        let held = key.and_then(|key| self.by_seat.get(&key)).and_then(|id| self.leases.get(id));
-        let held = held.filter(|entry| matches!(entry.charge, Charge::Assignment(_))).cloned();
+        let who = request.requester();
+        let held = self.held_seat(product, &who).cloned();
         let slots = held.as_ref().map(|entry| entry.lease.slots.clone()).unwrap_or_default();
         self.refuse_over_grant(request, &slots, terms)?;
         let own = held.as_ref().map(|entry| entry.lease.id.clone());
         let seats = held.as_ref().map_or(request.seats, |e| e.lease.seats().max(request.seats));
-        let lenders = self.lenders(request, own.as_ref(), span, product, terms)?;
+        let lenders = self.lenders(request, own.as_ref(), span, product)?;
         let until = self.lent_until(product, request.seats, own.as_ref(), span, terms);
         let span = until.since(terms.now.wall);
         if span == Span::ZERO {
@@ -166,24 +163,12 @@ impl Ledger {
         if let Some(entry) = &held {
             self.discharge(entry);
         }
-        let nothing = entitlement::Use::default();
-        let used = self.usage.get(&product.name).unwrap_or(&nothing);
-        let capacity = self.chargeable(&product.name, used, &slots, terms);
-        let (policy, who) = (&product.policy, request.requester());
         let may = |assignment: usize| lenders.contains(&assignment);
-        let verdict = entitlement::judge_among(policy, used, &who, seats, capacity, may);
+        let judged = self.judge_among(&who, seats, &slots, product, terms, may);
         if let Some(entry) = &held {
             self.charge(entry);
         }
-        let assignment = match verdict {
-            Verdict::Charge(index) => u32::try_from(index).unwrap_or(u32::MAX),
-            Verdict::NotEntitled => return Err(No::NotEntitled),
-            Verdict::Denied => return Err(No::Denied),
-            Verdict::NoRoom(obstacles) => {
-                let why = entitlement::describe_obstacles(policy, seats, &obstacles);
-                return Err(No::NoRoom { why });
-            }
-        };
+        let assignment = judged?;
         let Some(entry) = held else {
             return self.grant(request, one, Some(assignment), product, terms);
         };
@@ -196,8 +181,7 @@ impl Ledger {
         lease.uses.insert(request.use_id.clone(), one);
         lease.heard = self.position.epoch;
         let id = lease.id.clone();
-        let record = Record::Lease { lease: Box::new(lease), ended: Vec::new() };
-        let record = self.emit(record, Some(entry.renewed), terms);
+        let record = self.emit_lease(lease, Some(entry.renewed), terms);
         Ok(Granted { lease: id, is_new: false, record: Some(record) })
     }
 
@@ -208,7 +192,6 @@ impl Ledger {
         own: Option<&LeaseId>,
         span: Span,
         product: &Product,
-        terms: &Terms<'_>,
     ) -> Result<BTreeSet<usize>, No> {
         let not = |why: String| No::BorrowNotAllowed { why };
         let (policy, who) = (&product.policy, request.requester());
@@ -239,7 +222,6 @@ impl Ledger {
                 lenders.insert(index);
             }
         }
-        let _ = terms;
         if lenders.is_empty() {
             let none = || "no entry of `assign` that matches has a `borrow`".to_owned();
             return Err(not(why.unwrap_or_else(none)));
@@ -290,9 +272,9 @@ impl Ledger {
             }
             return waits;
         }
-        let lease = Box::new(Lease { parked: true, ..entry.lease.clone() });
+        let lease = Lease { parked: true, ..entry.lease.clone() };
         seen!(Parked);
-        records.push(self.emit(Record::Lease { lease, ended: Vec::new() }, None, terms));
+        records.push(self.emit_lease(lease, None, terms));
         true
     }
 
@@ -309,7 +291,7 @@ impl Ledger {
         let end = |use_id: &UseId| self.end(id, use_id, EndReason::Expired, terms);
         let ended = over.iter().map(end).collect();
         lease.uses.retain(|use_id, _| !over.contains(use_id));
-        Some(self.emit(Record::Lease { lease: Box::new(lease), ended }, Some(renewed), terms))
+        Some(self.emit_rest(lease, ended, renewed, terms))
     }
 
     /// Takes back what was lent and never acknowledged. Where the other server has it and its holder was heard there,
@@ -320,12 +302,7 @@ impl Ledger {
         let (mut lease, renewed) = (entry.lease.clone(), entry.renewed);
         let ended = vec![self.end(id, use_id, EndReason::Expired, terms)];
         lease.uses.remove(use_id);
-        let record = if lease.uses.is_empty() {
-            Record::Ended { lease: lease.id, ended }
-        } else {
-            Record::Lease { lease: Box::new(lease), ended }
-        };
-        Some(self.emit(record, Some(renewed), terms))
+        Some(self.emit_rest(lease, ended, renewed, terms))
     }
 }
 

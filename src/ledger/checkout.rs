@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Charge, Checkout, End, EndReason, Entry, Lease, Ledger, Line, No, Record, Room, SeatKey, Slots,
-    Terms, Token, Use,
+    Charge, Checkout, End, EndReason, Entry, Lease, Ledger, Line, No, Record, Room, Slots, Terms,
+    Token, Use,
 };
 use crate::bundle::Product;
 use crate::entitlement::{self, Requester, Verdict};
@@ -59,20 +59,9 @@ impl Ledger {
         terms: &Terms<'_>,
     ) -> Result<Granted, No> {
         let product = terms.config.products.get(&request.product).ok_or(No::UnknownProduct)?;
-        let key = SeatKey::new(
-            &product.share,
-            &request.product,
-            &request.user,
-            &request.host,
-            request.address,
-        );
-        let held = key.and_then(|key| self.by_seat.get(&key)).and_then(|id| self.leases.get(id));
-        match held {
-            Some(entry) if matches!(entry.charge, Charge::Assignment(_)) => {
-                let entry = entry.clone();
-                self.join(entry, request, room, product, terms)
-            }
-            _ => self.grant(request, request.as_use(), room, product, terms),
+        match self.held_seat(product, &request.requester()).cloned() {
+            Some(entry) => self.join(entry, request, room, product, terms),
+            None => self.grant(request, request.as_use(), room, product, terms),
         }
     }
 
@@ -110,8 +99,7 @@ impl Ledger {
             return Ok(None);
         }
         let lease = Lease { slots, parked: false, heard: self.position.epoch, ..lease };
-        let record = Record::Lease { lease: Box::new(lease), ended: Vec::new() };
-        Ok(Some(self.emit(record, None, terms)))
+        Ok(Some(self.emit_lease(lease, None, terms)))
     }
 
     pub(super) fn covered(
@@ -161,8 +149,7 @@ impl Ledger {
         lease.ttl = product.ttl;
         lease.heard = self.position.epoch;
         let id = lease.id.clone();
-        let record = Record::Lease { lease: Box::new(lease), ended: Vec::new() };
-        let record = self.emit(record, None, terms);
+        let record = self.emit_lease(lease, None, terms);
         Ok(Granted { lease: id, is_new: false, record: Some(record) })
     }
 
@@ -184,8 +171,7 @@ impl Ledger {
         } else {
             none
         };
-        let mut granted = self.position;
-        granted.seq += 1;
+        let granted = self.next_position();
         let lease = Lease {
             id: request.fresh.clone(),
             product: product.name.clone(),
@@ -203,8 +189,7 @@ impl Ledger {
             slots,
             parked: false,
         };
-        let record = Record::Lease { lease: Box::new(lease), ended: Vec::new() };
-        let record = self.emit(record, None, terms);
+        let record = self.emit_lease(lease, None, terms);
         Ok(Granted { lease: request.fresh.clone(), is_new: true, record: Some(record) })
     }
 
@@ -217,10 +202,23 @@ impl Ledger {
         product: &Product,
         terms: &Terms<'_>,
     ) -> Result<u32, No> {
+        self.judge_among(who, seats, slots, product, terms, |_| true)
+    }
+
+    /// The same, where only some assignments come into question.
+    pub(super) fn judge_among(
+        &self,
+        who: &Requester<'_>,
+        seats: Seats,
+        slots: &Slots,
+        product: &Product,
+        terms: &Terms<'_>,
+        may: impl Fn(usize) -> bool,
+    ) -> Result<u32, No> {
         let nothing = entitlement::Use::default();
         let used = self.usage.get(&product.name).unwrap_or(&nothing);
         let capacity = self.chargeable(&product.name, used, slots, terms);
-        match entitlement::judge(&product.policy, used, who, seats, capacity) {
+        match entitlement::judge_among(&product.policy, used, who, seats, capacity, may) {
             Verdict::Charge(index) => Ok(u32::try_from(index).unwrap_or(u32::MAX)),
             Verdict::NotEntitled => Err(No::NotEntitled),
             Verdict::Denied => Err(No::Denied),
@@ -243,13 +241,8 @@ impl Ledger {
         if waiting == 0 || product.policy.priority(&who).is_none() {
             return Ok(None);
         }
-        let Checkout { user, host, address, .. } = request;
-        let key = SeatKey::new(&product.share, &request.product, user, host, *address);
-        let held = key.and_then(|key| self.by_seat.get(&key)).and_then(|id| self.leases.get(id));
-        let joins = |entry: &Entry| {
-            matches!(entry.charge, Charge::Assignment(_)) && entry.lease.seats() >= request.seats
-        };
-        if held.is_some_and(joins) {
+        let joins = |entry: &Entry| entry.lease.seats() >= request.seats;
+        if self.held_seat(product, &who).is_some_and(joins) {
             return Ok(None);
         }
         match self.next_in_line(&request.product, &|_| false, Some(request), terms) {
@@ -382,8 +375,7 @@ impl Ledger {
             let why = format!("{live} of {capacity} seats are held by others");
             return Err(No::NoRoom { why });
         }
-        let mut granted = self.position;
-        granted.seq += 1;
+        let granted = self.next_position();
         let mut lease = known.map_or_else(
             || Lease {
                 id: token.lease.clone(),
@@ -424,8 +416,7 @@ impl Ledger {
             Err(no) => return Err(no),
         };
         let id = lease.id.clone();
-        let record = Record::Lease { lease: Box::new(lease), ended: Vec::new() };
-        let record = self.emit(record, None, terms);
+        let record = self.emit_lease(lease, None, terms);
         Ok(Granted { lease: id, is_new: false, record: Some(record) })
     }
 
@@ -447,12 +438,7 @@ impl Ledger {
         if terms.is_escrow() {
             lease.slots = self.lessened(lease.slots.clone(), lease.seats(), terms);
         }
-        let record = if lease.uses.is_empty() {
-            Record::Ended { lease: lease.id, ended }
-        } else {
-            Record::Lease { lease: Box::new(lease), ended }
-        };
-        Some(self.emit(record, Some(until), terms))
+        Some(self.emit_rest(lease, ended, until, terms))
     }
 
     /// Ends a lease by an operator's word: it counts until its time has run out or its holder releases it.
@@ -463,8 +449,7 @@ impl Ledger {
         let entry = self.leases.get(id).ok_or(No::UnknownLease)?;
         let (mut lease, until) = (entry.lease.clone(), entry.renewed);
         lease.forced = Some(reason.to_owned());
-        let record = Record::Lease { lease: Box::new(lease), ended: Vec::new() };
-        Ok(self.emit(record, Some(until), terms))
+        Ok(self.emit_lease(lease, Some(until), terms))
     }
 
     /// Ends the leases whose time has run out; escrow: parks them.

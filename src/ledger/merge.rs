@@ -60,9 +60,7 @@ impl Ledger {
         // Who waits at either server waits on, unless the use has a lease or has ended at either.
         let waiters = mine.queue.into_waiters().into_iter().chain(theirs.waiters);
         for waiter in waiters {
-            let is_over =
-                self.by_use.contains_key(&waiter.use_id) || self.ends.contains_key(&waiter.use_id);
-            if !is_over {
+            if !self.knows_use(&waiter.use_id) {
                 self.queue.unite(waiter, terms);
             }
         }
@@ -100,6 +98,9 @@ fn one_a_use(leases: impl Iterator<Item = Lease>, guess: bool) -> Vec<Lease> {
         };
         by_id.insert(lease.id.clone(), lease);
     }
+    if !guess {
+        return by_id.into_values().collect();
+    }
     let mut latest: BTreeMap<UseId, Position> = BTreeMap::new();
     for lease in by_id.values() {
         for use_id in lease.uses.keys() {
@@ -108,9 +109,6 @@ fn one_a_use(leases: impl Iterator<Item = Lease>, guess: bool) -> Vec<Lease> {
         }
     }
     let mut left: Vec<Lease> = by_id.into_values().collect();
-    if !guess {
-        return left;
-    }
     for lease in &mut left {
         let granted = lease.granted;
         lease.uses.retain(|use_id, _| latest.get(use_id) == Some(&granted));

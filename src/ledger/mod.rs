@@ -31,7 +31,7 @@ pub use request::{Checkout, No, Token};
 
 use queue::Queue;
 
-use crate::bundle::Config;
+use crate::bundle::{Config, Product};
 use crate::entitlement::{Requester, Use as Usage};
 use crate::license::SharePart;
 use crate::manifest::types::Role;
@@ -325,6 +325,46 @@ impl Ledger {
         }
     }
 
+    /// The lease that one more use by this requester would join, where there is one that is charged.
+    fn held_seat(&self, product: &Product, who: &Requester<'_>) -> Option<&Entry> {
+        let id = self.by_seat.get(&SeatKey::new(product, who)?)?;
+        let entry = self.leases.get(id)?;
+        matches!(entry.charge, Charge::Assignment(_)).then_some(entry)
+    }
+
+    /// The position of the next record.
+    fn next_position(&self) -> Position {
+        Position { seq: self.position.seq + 1, ..self.position }
+    }
+
+    /// The records that were just made, each with its position: the last is the ledger's own.
+    pub fn placed(&self, records: Vec<Record>) -> impl Iterator<Item = (Position, Record)> + use<> {
+        let Position { epoch, seq } = self.position;
+        let first = seq + 1 - records.len() as u64;
+        (first..).map(move |seq| Position { epoch, seq }).zip(records)
+    }
+
+    /// Makes the next record: a lease as it is now, which lives until the moment given, or a full ttl from now.
+    fn emit_lease(&mut self, lease: Lease, until: Option<Moment>, terms: &Terms<'_>) -> Record {
+        self.emit(Record::Lease { lease: Box::new(lease), ended: Vec::new() }, until, terms)
+    }
+
+    /// Makes the next record: what is left of a lease some of whose uses have ended, if anything is.
+    fn emit_rest(
+        &mut self,
+        lease: Lease,
+        ended: Vec<End>,
+        until: Moment,
+        terms: &Terms<'_>,
+    ) -> Record {
+        let record = if lease.uses.is_empty() {
+            Record::Ended { lease: lease.id, ended }
+        } else {
+            Record::Lease { lease: Box::new(lease), ended }
+        };
+        self.emit(record, Some(until), terms)
+    }
+
     /// Makes the next record: numbers it and applies it.
     fn emit(&mut self, mut record: Record, until: Option<Moment>, terms: &Terms<'_>) -> Record {
         self.position.seq += 1;
@@ -507,27 +547,21 @@ impl Lease {
 impl Terms<'_> {
     /// What makes a lease one seat with another checkout, where anything does.
     fn seat_key(&self, lease: &Lease) -> Option<SeatKey> {
-        let share = &self.config.products.get(&lease.product)?.share;
-        SeatKey::new(share, &lease.product, &lease.user, &lease.host, lease.address)
+        SeatKey::new(self.config.products.get(&lease.product)?, &lease.requester())
     }
 }
 
 impl SeatKey {
-    fn new(
-        share: &[SharePart],
-        product: &ProductName,
-        user: &UserName,
-        host: &HostName,
-        address: IpAddr,
-    ) -> Option<Self> {
+    fn new(product: &Product, who: &Requester<'_>) -> Option<Self> {
+        let share = &product.share;
         if share.contains(&SharePart::Use) {
             return None;
         }
         Some(Self {
-            product: product.clone(),
-            user: share.contains(&SharePart::User).then(|| user.clone()),
-            host: share.contains(&SharePart::Host).then(|| host.clone()),
-            address: share.contains(&SharePart::Address).then_some(address),
+            product: product.name.clone(),
+            user: share.contains(&SharePart::User).then(|| who.user.clone()),
+            host: share.contains(&SharePart::Host).then(|| who.host.clone()),
+            address: share.contains(&SharePart::Address).then_some(who.address),
         })
     }
 

@@ -7,9 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::checkout::Granted;
-use super::{
-    Charge, Checkout, Digest, Ledger, No, Position, Record, SeatKey, Slots, Terms, Waiter,
-};
+use super::{Checkout, Digest, Ledger, No, Position, Record, SeatKey, Slots, Terms, Waiter};
 use crate::bundle::{Config, Product};
 use crate::entitlement::{self, Chance, Requester, Use as Usage, Verdict};
 use crate::measure::{Moment, Seats, Span};
@@ -162,6 +160,15 @@ fn rank(waiter: &Waiter, terms: &Terms<'_>) -> Option<i8> {
     terms.config.products.get(&waiter.product)?.policy.priority(&waiter.requester())
 }
 
+/// Why this requester may wait for no seat of a product; `None` where it may.
+fn barred(config: &Config, product: &ProductName, who: &Requester<'_>) -> Option<No> {
+    let Some(product) = config.products.get(product) else { return Some(No::UnknownProduct) };
+    if product.policy.is_denied(who) {
+        return Some(No::Denied);
+    }
+    product.policy.priority(who).is_none().then_some(No::NotEntitled)
+}
+
 impl Ledger {
     /// Whether anybody waits.
     #[must_use]
@@ -213,18 +220,13 @@ impl Ledger {
         ticket: QueueTicket,
         terms: &Terms<'_>,
     ) -> Result<Record, No> {
-        let product = terms.config.products.get(&request.product).ok_or(No::UnknownProduct)?;
-        if product.policy.is_denied(&request.requester()) {
-            return Err(No::Denied);
-        }
-        if product.policy.priority(&request.requester()).is_none() {
-            return Err(No::NotEntitled);
+        if let Some(no) = barred(terms.config, &request.product, &request.requester()) {
+            return Err(no);
         }
         if self.waiting(&request.product) >= WAITERS_MAX {
             return Err(No::TooManyWaiting);
         }
-        let mut arrived = self.position;
-        arrived.seq += 1;
+        let arrived = self.next_position();
         let waiter = Waiter {
             ticket,
             use_id: request.use_id.clone(),
@@ -286,11 +288,8 @@ impl Ledger {
     /// Why a waiter that may not wait any more may not.
     #[must_use]
     pub fn why_not(&self, waiter: &Waiter, config: Option<&Config>) -> No {
-        match config.and_then(|config| config.products.get(&waiter.product)) {
-            None => No::UnknownProduct,
-            Some(product) if product.policy.is_denied(&waiter.requester()) => No::Denied,
-            Some(_) => No::NotEntitled,
-        }
+        let Some(config) = config else { return No::UnknownProduct };
+        barred(config, &waiter.product, &waiter.requester()).unwrap_or(No::NotEntitled)
     }
 
     /// Whether something changed, since this was last asked, that may give a waiter its seat.
@@ -433,17 +432,13 @@ impl<'a> Scan<'a> {
 
     /// Whether the waiter's seat is held already by a lease that one more use of it joins.
     fn is_held(&self, waiter: &Waiter) -> bool {
-        let Some(key) = self.key(waiter) else { return false };
-        let held = self.ledger.by_seat.get(&key).and_then(|id| self.ledger.leases.get(id));
+        let held = self.ledger.held_seat(self.product, &waiter.requester());
         self.usage.live() <= self.capacity
-            && held.is_some_and(|entry| {
-                matches!(entry.charge, Charge::Assignment(_)) && entry.lease.seats() >= waiter.seats
-            })
+            && held.is_some_and(|entry| entry.lease.seats() >= waiter.seats)
     }
 
     fn key(&self, waiter: &Waiter) -> Option<SeatKey> {
-        let Waiter { product, user, host, address, .. } = waiter;
-        SeatKey::new(&self.product.share, product, user, host, *address)
+        SeatKey::new(self.product, &waiter.requester())
     }
 
     /// The first assignment with room beside what is kept.

@@ -279,8 +279,7 @@ impl Ledger {
         if mutant!(EscrowGrantsWhole) {
             return terms.capacity(product);
         }
-        let peer = terms.config.peer_of(terms.me);
-        if peer.is_some_and(|peer| self.quotas.void(&peer.name) == Some(Void::Replaced)) {
+        if self.has_replaced_peer(terms) {
             return terms.capacity(product);
         }
         let slots = self.quotas.slots(product);
@@ -378,6 +377,11 @@ impl Ledger {
         if !terms.is_escrow() || mutant!(EscrowReusesExpired) {
             return true;
         }
+        self.has_replaced_peer(terms)
+    }
+
+    /// Whether this server has all the slots: the other one was fenced, and its ttl has passed.
+    fn has_replaced_peer(&self, terms: &Terms<'_>) -> bool {
         let peer = terms.config.peer_of(terms.me);
         peer.is_some_and(|peer| self.quotas.void(&peer.name) == Some(Void::Replaced))
     }
@@ -388,7 +392,7 @@ impl Ledger {
         lease.parked = false;
         lease.heard = self.position.epoch;
         seen!(Revived);
-        Some(self.emit(Record::Lease { lease: Box::new(lease), ended: Vec::new() }, None, terms))
+        Some(self.emit_lease(lease, None, terms))
     }
 
     /// Takes away the slots of a server that cannot be counted on.
@@ -419,9 +423,8 @@ impl Ledger {
             }
             let slots = Slots::default().with(terms.me, lease.seats());
             if lease.slots != slots {
-                let lease = Box::new(Lease { slots, ..lease.clone() });
-                let record = Record::Lease { lease, ended: Vec::new() };
-                records.push(self.emit(record, Some(until), terms));
+                let lease = Lease { slots, ..lease.clone() };
+                records.push(self.emit_lease(lease, Some(until), terms));
             }
         }
         let mut quotas = Quotas::default();
@@ -447,7 +450,7 @@ impl Ledger {
     }
 
     fn emit_quotas(&mut self, mut quotas: Quotas, terms: &Terms<'_>) -> Record {
-        quotas.at = Position { seq: self.position.seq + 1, ..self.position };
+        quotas.at = self.next_position();
         self.emit(Record::Quotas(quotas), None, terms)
     }
 
@@ -545,8 +548,8 @@ impl Ledger {
             return None;
         }
         let until = entry.renewed;
-        let lease = Box::new(Lease { slots, ..entry.lease.clone() });
-        Some(self.emit(Record::Lease { lease, ended: Vec::new() }, Some(until), terms))
+        let lease = Lease { slots, ..entry.lease.clone() };
+        Some(self.emit_lease(lease, Some(until), terms))
     }
 
     /// Lowers what is above its target; forgets products and servers that are gone.
@@ -563,14 +566,11 @@ impl Ledger {
         next.void.retain(|_, void| *void != Void::Replaced);
         next.products.retain(|product, _| terms.config.products.contains_key(product));
         for (product, slots) in &mut next.products {
-            let [p, s] = terms.targets(product);
-            let (p, s) = (p.min(slots.of(primary)), s.min(slots.of(secondary)));
-            if mutant!(CreditedBeforeDebitDurable) && slots.total().0 > 0 {
-                let [p, s] = terms.targets(product);
-                *slots = Slots::default().with(primary, p).with(secondary, s);
-            } else {
-                *slots = Slots::default().with(primary, p).with(secondary, s);
+            let [mut p, mut s] = terms.targets(product);
+            if slots.total().0 == 0 || !mutant!(CreditedBeforeDebitDurable) {
+                (p, s) = (p.min(slots.of(primary)), s.min(slots.of(secondary)));
             }
+            *slots = Slots::default().with(primary, p).with(secondary, s);
         }
         (next != self.quotas).then(|| self.emit_quotas(next, terms))
     }

@@ -339,20 +339,21 @@ impl Pair {
         }
         let Some(config) = self.config.clone() else { return };
         let Some(terms) = terms(&config, &self.me, &self.facts, self.now) else { return };
-        let first = self.ledger.position().seq + 1;
         let records = self.ledger.expire(&terms);
-        let epoch = self.ledger.position().epoch;
-        for (seq, record) in (first..).zip(records) {
-            if let Record::Ended { lease, .. } = &record {
-                let mut details = Map::new();
-                details.insert("lease".into(), lease.as_str().into());
-                self.event("expired", details, out);
+        for (position, record) in self.ledger.placed(records) {
+            match &record {
+                Record::Ended { lease, .. } => self.tell_expired(lease, out),
+                Record::Lease { lease, .. } => self.tell_lease("parked", &lease.id, out),
+                _ => {}
             }
-            if let Record::Lease { lease, .. } = &record {
-                self.tell_lease("parked", &lease.id, out);
-            }
-            self.record_at(Position { epoch, seq }, record, out);
+            self.record_at(position, record, out);
         }
+    }
+
+    pub(super) fn tell_expired(&self, lease: &LeaseId, out: &mut Vec<Effect>) {
+        let mut details = Map::new();
+        details.insert("lease".into(), lease.as_str().into());
+        self.event("expired", details, out);
     }
 
     /// Grants nothing new for one ttl: by then an unknown holder has come, or its lease has run out.

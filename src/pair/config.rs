@@ -27,6 +27,18 @@ pub(super) fn generation_of(statement: &SignedStatement) -> Generation {
     statement.read().map(|statement| statement.generation).unwrap_or_default()
 }
 
+/// The statements known before, followed by new ones, which may replace what was signed under the same numbers.
+pub(super) fn followed(
+    mut known: Vec<SignedStatement>,
+    new: Vec<SignedStatement>,
+) -> Vec<SignedStatement> {
+    if let Some(first) = new.first().map(generation_of) {
+        known.retain(|statement| generation_of(statement) < first);
+    }
+    known.extend(new);
+    known
+}
+
 /// What came of a bundle that the peer offers.
 enum Judged {
     /// It is to run here.
@@ -108,12 +120,7 @@ impl Pair {
     ) {
         let also = self.committing.take().map(|committing| committing.also).unwrap_or_default();
         let ttl_longest = self.ttl_longest(&commit.config);
-        let mut statements =
-            self.committed.as_ref().map(|known| known.statements.clone()).unwrap_or_default();
-        // What the peer runs may replace what was signed here under the same number.
-        let first = commit.statements.first().map(generation_of).unwrap_or_default();
-        statements.retain(|known| generation_of(known) < first);
-        statements.extend(commit.statements);
+        let statements = followed(self.statements().to_vec(), commit.statements);
         let peer_before = self.peer().map(|peer| peer.name.clone());
         let role_before = self.role();
         let before = self.stays_before(&commit.config);

@@ -14,7 +14,7 @@ use super::command::{Refusal, Reply};
 use super::io::Effect;
 use super::phase::{Peering, Phase};
 use super::{Pair, terms};
-use crate::ledger::{Position, Reach, Record, Void};
+use crate::ledger::{Reach, Record, Void};
 use crate::manifest::types::Mode;
 use crate::measure::Moment;
 use crate::name::{ProductName, ServerName};
@@ -77,13 +77,10 @@ impl Pair {
         }
         let Some(config) = self.config.clone() else { return };
         let Some(terms) = terms(&config, &self.me, &self.facts, self.now) else { return };
-        let records = if !self.is_escrow() {
-            let first = self.ledger.position().seq + 1;
-            let dropped = self.ledger.drop_quotas(&terms);
-            dropped.into_iter().map(|record| (first, record)).collect()
+        let records = if self.is_escrow() {
+            self.ledger.settle(settled, &terms)
         } else {
-            let first = self.ledger.position().seq + 1;
-            (first..).zip(self.ledger.settle(settled, &terms)).collect::<Vec<_>>()
+            self.ledger.drop_quotas(&terms).into_iter().collect()
         };
         self.settling = if records.is_empty() { 0 } else { self.ledger.position().seq };
         self.record_all(records, out);
@@ -104,19 +101,15 @@ impl Pair {
         self.settling = 0;
     }
 
-    fn record_all(&mut self, records: Vec<(u64, Record)>, out: &mut Vec<Effect>) {
-        let epoch = self.ledger.position().epoch;
-        for (seq, record) in records {
+    /// Makes durable the records that the ledger has just made.
+    fn record_all(&mut self, records: Vec<Record>, out: &mut Vec<Effect>) {
+        for (position, record) in self.ledger.placed(records) {
             match &record {
-                Record::Ended { lease, .. } => {
-                    let mut details = Map::new();
-                    details.insert("lease".into(), lease.as_str().into());
-                    self.event("expired", details, out);
-                }
+                Record::Ended { lease, .. } => self.tell_expired(lease, out),
                 Record::Quotas(_) => self.event("quotas", Map::new(), out),
                 _ => {}
             }
-            self.record_at(Position { epoch, seq }, record, out);
+            self.record_at(position, record, out);
         }
     }
 
@@ -217,7 +210,6 @@ impl Pair {
         let Phase::Active(active) = &self.phase else { return };
         let peer = self.peer().map(|peer| peer.name.clone());
         let fenced = peer.filter(|peer| self.ledger.quotas().void(peer) == Some(Void::Fenced));
-        let first = self.ledger.position().seq + 1;
         let records = match (active.peering, fenced) {
             (Peering::Paired, fenced) => {
                 if fenced.is_some() {
@@ -233,6 +225,6 @@ impl Pair {
             _ => return,
         };
         self.void_until = None;
-        self.record_all((first..).zip(records).collect(), out);
+        self.record_all(records, out);
     }
 }

@@ -80,10 +80,8 @@ impl Pair {
     fn has_nothing_to_serve(&self) -> bool {
         let Some(config) = self.config.as_deref() else { return false };
         let Some(role) = self.role() else { return false };
-        let offers = |role: Role| {
-            config.products.values().any(|product| product.capacity(role, self.now.wall).0 > 0)
-        };
-        self.is_leader() && !offers(role) && offers(role.other())
+        let has_seats = |role: Role| config.has_seats(role, self.now.wall);
+        self.is_leader() && !has_seats(role) && has_seats(role.other())
     }
 
     /// A server that leads and has nothing to serve steps aside, and comes back when it has something again.

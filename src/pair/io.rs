@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::command::{Command, Reply};
-use super::config::generation_of;
+use super::config::followed;
 use super::conflict::HeldBundle;
 use super::frame::{Frame, State};
 use super::lead::Lead;
@@ -179,12 +179,8 @@ impl Durable {
             Write::Facts(facts) => self.facts = facts.clone(),
             Write::Commit(committed) => {
                 let mut committed = (**committed).clone();
-                let first = committed.statements.first().map(generation_of);
                 let before = self.committed.take().map(|before| before.statements);
-                let mut statements = before.unwrap_or_default();
-                statements.retain(|known| first.is_none_or(|first| generation_of(known) < first));
-                statements.append(&mut committed.statements);
-                committed.statements = statements;
+                committed.statements = followed(before.unwrap_or_default(), committed.statements);
                 self.committed = Some(committed);
             }
             Write::RolesBegin => {

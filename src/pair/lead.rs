@@ -12,7 +12,7 @@ use super::phase::{Peering, Phase, Standby};
 use super::{Pair, terms};
 use crate::bundle::Config;
 use crate::manifest::types::Role;
-use crate::measure::{Epoch, Seats, Span, Timestamp};
+use crate::measure::{Epoch, Span, Timestamp};
 use crate::name::ServerName;
 use crate::{mutant, seen};
 
@@ -214,11 +214,7 @@ impl Pair {
             ));
         }
         let role = self.role()?.other();
-        let nothing = config
-            .products
-            .keys()
-            .all(|product| config.capacity(product, role, self.now.wall) == Seats(0));
-        nothing.then(|| {
+        (!config.has_seats(role, self.now.wall)).then(|| {
             format!("`{server}` has no license that is valid now: renew its license files first")
         })
     }
