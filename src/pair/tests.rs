@@ -28,6 +28,17 @@ const A: usize = 0;
 const B: usize = 1;
 const NAMES: [&str; 2] = ["lic-a", "lic-b"];
 
+/// Who dies, and who of them comes back.
+const DEATHS: [(&[usize], &[usize]); 7] = [
+    (&[A], &[A]),
+    (&[B], &[B]),
+    (&[A, B], &[A, B]),
+    (&[A], &[]),
+    (&[B], &[]),
+    (&[A, B], &[A]),
+    (&[A, B], &[B]),
+];
+
 /// A compiled bundle of a pair with that many seats of `designer` for everyone.
 fn config(seats: u32) -> Config {
     config_with(seats, |_| {})
@@ -208,6 +219,28 @@ impl Script {
 
     fn pair(&self, at: usize) -> &Pair {
         self.machines[at].pair.as_ref().expect("the server runs")
+    }
+
+    /// Kills these servers and starts those that are to come back; within twice the time to fail over one serves.
+    fn one_serves_after(&mut self, dead: &[usize], back: &[usize], scene: &str) -> usize {
+        for at in dead {
+            self.kill(*at);
+        }
+        self.run(FAILOVER / 10);
+        for at in back {
+            self.start(*at);
+        }
+        self.run(2 * FAILOVER + 600);
+        let state = |at: &usize| self.machines[*at].pair.as_ref().map(|pair| pair.standing().state);
+        let serving: Vec<usize> =
+            [A, B].into_iter().filter(|at| state(at) == Some(State::Active)).collect();
+        assert_eq!(serving.len(), 1, "{scene}: {serving:?} serve");
+        serving[0]
+    }
+
+    /// Whether a process runs on each machine.
+    fn both_run(&self) -> bool {
+        self.machines.iter().all(|machine| machine.pair.is_some())
     }
 
     fn states(&self) -> (State, State) {
@@ -404,9 +437,10 @@ impl Script {
         self.command(at, Command::Commit(Box::new(commit)))
     }
 
-    fn ask(&mut self, at: usize, user: &str, use_id: &str) -> u64 {
+    /// What somebody asks for who wants one seat.
+    fn one_seat(&mut self, user: &str, use_id: &str) -> Checkout {
         self.granted += 1;
-        let checkout = Checkout {
+        Checkout {
             product: ProductName::new("designer").expect("a name"),
             user: UserName::new(user).expect("a name"),
             host: crate::name::HostName::new("ws").expect("a name"),
@@ -415,8 +449,12 @@ impl Script {
             seats: Seats(1),
             borrow: None,
             fresh: LeaseId::new(&format!("lease-{}", self.granted)).expect("an id"),
-        };
-        self.command(at, Command::Checkout(checkout))
+        }
+    }
+
+    fn ask(&mut self, at: usize, user: &str, use_id: &str) -> u64 {
+        let request = self.one_seat(user, use_id);
+        self.command(at, Command::Checkout(request))
     }
 
     fn checkout(&mut self, at: usize, user: &str, use_id: &str) -> Result<Held, Refusal> {

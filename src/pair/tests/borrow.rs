@@ -27,17 +27,8 @@ impl Script {
     }
 
     fn ask_to_borrow(&mut self, at: usize, user: &str, use_id: &str, ms: u64) -> u64 {
-        self.granted += 1;
-        let request = Checkout {
-            product: ProductName::new("designer").expect("a name"),
-            user: UserName::new(user).expect("a name"),
-            host: crate::name::HostName::new("ws").expect("a name"),
-            address: "127.0.0.1".parse().expect("an address"),
-            use_id: UseId::new(use_id).expect("a use"),
-            seats: Seats(1),
-            borrow: Some(Span::from_ms(ms)),
-            fresh: LeaseId::new(&format!("lease-{}", self.granted)).expect("an id"),
-        };
+        let borrow = Some(Span::from_ms(ms));
+        let request = Checkout { borrow, ..self.one_seat(user, use_id) };
         self.command(at, Command::Checkout(request))
     }
 

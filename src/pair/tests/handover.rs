@@ -260,24 +260,7 @@ fn crash(from: usize, dead: &[usize], back: &[usize], after: u64) {
     script.disk_ms = [3; 2];
     script.ask_handover(from, NAMES[to], "n2");
     script.run(after);
-    for at in dead {
-        script.kill(*at);
-    }
-    script.run(FAILOVER / 10);
-    for at in back {
-        script.start(*at);
-    }
-    // Within twice the time to fail over, each of them, whoever it is, serves or stands by.
-    script.run(2 * FAILOVER + 600);
-    let up: Vec<usize> =
-        [A, B].into_iter().filter(|at| script.machines[*at].pair.is_some()).collect();
-    let serving: Vec<usize> = up
-        .iter()
-        .copied()
-        .filter(|at| script.pair(*at).standing().state == State::Active)
-        .collect();
-    assert_eq!(serving.len(), 1, "{scene}: {serving:?} serve");
-    let serving = serving[0];
+    let serving = script.one_serves_after(dead, back, &scene);
     let renewed = script.renew(serving, &ana);
     assert!(renewed.is_ok(), "{scene}: {renewed:?}");
     let mut held = 1;
@@ -285,7 +268,7 @@ fn crash(from: usize, dead: &[usize], back: &[usize], after: u64) {
         held += usize::from(script.checkout(serving, user, &format!("use-{user}")).is_ok());
     }
     assert!(held <= 2, "{scene}: {held} seats of two");
-    if up.len() == 2 {
+    if script.both_run() {
         script.run(100);
         script.expect_lead(serving);
         assert_eq!(held, 2, "{scene}: both knew everything");
@@ -296,16 +279,8 @@ fn crash(from: usize, dead: &[usize], back: &[usize], after: u64) {
 fn whoever_dies_at_any_step_of_a_handover_one_serves_in_the_end() {
     for from in [A, B] {
         for after in 0..40 {
-            for (dead, back) in [
-                (vec![A], vec![A]),
-                (vec![B], vec![B]),
-                (vec![A, B], vec![A, B]),
-                (vec![A], vec![]),
-                (vec![B], vec![]),
-                (vec![A, B], vec![A]),
-                (vec![A, B], vec![B]),
-            ] {
-                crash(from, &dead, &back, after);
+            for (dead, back) in DEATHS {
+                crash(from, dead, back, after);
             }
         }
     }

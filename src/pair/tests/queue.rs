@@ -10,17 +10,7 @@ const HELD: u64 = 30_000;
 impl Script {
     /// Asks for a seat and waits up to `hold`; the number of the request.
     fn ask_waiting(&mut self, at: usize, user: &str, use_id: &str, hold: u64) -> u64 {
-        self.granted += 1;
-        let request = Checkout {
-            product: ProductName::new("designer").expect("a name"),
-            user: UserName::new(user).expect("a name"),
-            host: crate::name::HostName::new("ws").expect("a name"),
-            address: "127.0.0.1".parse().expect("an address"),
-            use_id: UseId::new(use_id).expect("a use"),
-            seats: Seats(1),
-            borrow: None,
-            fresh: LeaseId::new(&format!("lease-{}", self.granted)).expect("an id"),
-        };
+        let request = self.one_seat(user, use_id);
         let fresh = QueueTicket::new(&format!("ticket-{}", self.granted)).expect("a ticket");
         let hold = Span::from_ms(hold);
         let wait = crate::pair::Wait { request, ticket: None, fresh, hold };

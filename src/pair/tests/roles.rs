@@ -177,29 +177,13 @@ fn crash(leader: usize, dead: &[usize], back: &[usize], after: u64) {
         script.ask_commit(at, swapped(), 2);
     }
     script.run(after);
-    for at in dead {
-        script.kill(*at);
-    }
-    script.run(FAILOVER / 10);
-    for at in back {
-        script.start(*at);
-    }
-    script.run(2 * FAILOVER + 600);
-    let up: Vec<usize> =
-        [A, B].into_iter().filter(|at| script.machines[*at].pair.is_some()).collect();
-    let serving: Vec<usize> = up
-        .iter()
-        .copied()
-        .filter(|at| script.pair(*at).standing().state == State::Active)
-        .collect();
-    assert_eq!(serving.len(), 1, "{scene}: {serving:?} serve");
-    let serving = serving[0];
+    let serving = script.one_serves_after(dead, back, &scene);
     // Whatever is in effect, it serves with the licenses of its role alone.
     let capacity = if script.role(serving) == Role::Primary { 3 } else { 2 };
     assert_eq!(script.capacity(serving), capacity, "{scene}");
     let renewed = script.renew(serving, &ana);
     assert!(renewed.is_ok(), "{scene}: {renewed:?}");
-    if up.len() == 2 {
+    if script.both_run() {
         script.run(100);
         // Both wrote the bundle, or neither did, or the one that did brought it to the other.
         assert_eq!(script.pair(A).generation(), script.pair(B).generation(), "{scene}");
@@ -214,16 +198,8 @@ fn crash(leader: usize, dead: &[usize], back: &[usize], after: u64) {
 fn whoever_dies_at_any_step_of_a_swap_one_serves_in_the_end() {
     for leader in [A, B] {
         for after in 0..24 {
-            for (dead, back) in [
-                (vec![A], vec![A]),
-                (vec![B], vec![B]),
-                (vec![A, B], vec![A, B]),
-                (vec![A], vec![]),
-                (vec![B], vec![]),
-                (vec![A, B], vec![A]),
-                (vec![A, B], vec![B]),
-            ] {
-                crash(leader, &dead, &back, after);
+            for (dead, back) in DEATHS {
+                crash(leader, dead, back, after);
             }
         }
     }
