@@ -9,7 +9,9 @@ use zeroize::Zeroizing;
 use super::Context;
 use super::error::Failure;
 use super::output::quote;
+use super::servers::not_ordered;
 use crate::client::operator_key::{HeldKey, Search, find};
+use crate::client::{Client, Serving};
 use crate::manifest::types::SshPublicKey;
 use crate::reconcile::observe::name_of;
 
@@ -50,6 +52,17 @@ impl Key {
             cx.output.warning(&warning);
         }
         Ok(found.key)
+    }
+
+    /// The key of an operator of the bundle that this server runs.
+    pub(crate) async fn find_for(
+        &self,
+        cx: &Context,
+        client: &Client,
+        at: &Serving,
+    ) -> Result<HeldKey, Failure> {
+        let operators = client.operators(at).await;
+        self.find(cx, &operators.map_err(|error| not_ordered(error.into()))?)
     }
 
     /// The key where there is one, for questions that are answered without a key too, only less fully. One that was

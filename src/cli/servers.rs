@@ -29,6 +29,26 @@ pub(crate) struct Servers {
     server: Vec<String>,
 }
 
+/// Where the two servers of a pair are.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct PairServers {
+    #[command(flatten)]
+    servers: Servers,
+    /// Speak to the servers that this manifest names.
+    #[arg(long, value_name = "FILE", conflicts_with = "server")]
+    manifest: Option<PathBuf>,
+}
+
+impl PairServers {
+    /// A client of the two.
+    pub(crate) fn client(&self, cx: &Context) -> Result<Client, Failure> {
+        match &self.manifest {
+            Some(path) => client(cx, servers_of_manifest(path)?),
+            None => self.servers.client(cx),
+        }
+    }
+}
+
 /// The user's own configuration.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -195,7 +215,7 @@ pub(crate) fn not_ordered(error: OrderError) -> Failure {
 }
 
 /// The servers that a manifest names.
-pub(crate) fn servers_of_manifest(path: &std::path::Path) -> Result<Vec<Endpoint>, Failure> {
+fn servers_of_manifest(path: &std::path::Path) -> Result<Vec<Endpoint>, Failure> {
     let name = path.display().to_string();
     let text = std::fs::read(path).context(|| format!("{} could not be read", quote(&name)))?;
     let (parsed, _) = crate::manifest::parse(&name, &text);

@@ -81,6 +81,16 @@ impl Client {
     /// # Errors
     /// None answers.
     pub async fn serving(&self) -> Result<Serving, AskError> {
+        let mut answering = self.answering().await?;
+        let active = answering.iter().position(|one| one.status.state == State::Active);
+        Ok(answering.swap_remove(active.unwrap_or(0)))
+    }
+
+    /// The servers that answer, at least one, in the order in which they were named.
+    ///
+    /// # Errors
+    /// None answers.
+    pub async fn answering(&self) -> Result<Vec<Serving>, AskError> {
         let mut answering = Vec::new();
         let mut reasons = Vec::new();
         for status in self.statuses().await {
@@ -89,8 +99,7 @@ impl Client {
                 Err(error) => reasons.push(error.to_string()),
             }
         }
-        let active = answering.iter().position(|one| one.status.state == State::Active);
-        answering.into_iter().nth(active.unwrap_or(0)).ok_or(AskError::Unreachable { reasons })
+        if answering.is_empty() { Err(AskError::Unreachable { reasons }) } else { Ok(answering) }
     }
 
     /// Reads JSON of at most so many bytes from a server.

@@ -2,11 +2,10 @@
 
 use crate::cli::Context;
 use crate::cli::error::{Exit, Failure};
-use crate::cli::servers::{Servers, no_seat};
+use crate::cli::servers::Servers;
 use crate::cli::verb::Format;
-use crate::cli::verb::checkout::{leave, request_of};
+use crate::cli::verb::checkout::{Wanted, leave};
 use crate::measure::Span;
-use crate::name::{HostName, ProductName, UserName};
 
 /// Arguments of `tandem borrow`.
 #[derive(Debug, clap::Args)]
@@ -17,20 +16,11 @@ are in step, for no longer than their licenses last. `tandem release LEASE` retu
 Exit codes: 0 done, 64 usage, 69 no server could be reached, none served or the servers are not in step, 75 no seat is
 free, 77 may not be borrowed, not entitled, denied or an unknown product, 1 anything else.")]
 pub(crate) struct Args {
-    /// The product whose seats are wanted.
-    product: ProductName,
+    #[command(flatten)]
+    wanted: Wanted,
     /// For how long, for example `3d`.
     #[arg(long = "for", value_name = "DUR")]
     span: Span,
-    /// Who wants them [default: your login].
-    #[arg(long)]
-    user: Option<UserName>,
-    /// On which computer [default: this one].
-    #[arg(long)]
-    host: Option<HostName>,
-    /// How many seats, all or none.
-    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
-    seats: u32,
     #[command(flatten)]
     servers: Servers,
     /// How to print the lease.
@@ -45,11 +35,9 @@ impl Args {
                 .with_help("write for example `--for 3d`"));
         }
         let client = self.servers.client(cx)?;
-        let (user, host) = (self.user.as_ref(), self.host.as_ref());
-        let request = request_of(&self.product, user, host, self.seats)?.with_borrow(self.span);
+        let request = self.wanted.request()?.with_borrow(self.span);
         let lease = cx.block_on(client.checkout(&request))?;
-        let lease =
-            lease.map_err(|error| no_seat(error, self.product.as_str(), request.user.as_str()))?;
+        let lease = lease.map_err(|error| self.wanted.no_seat(error, &request))?;
         leave(cx, &client, &lease.body, self.format)
     }
 }

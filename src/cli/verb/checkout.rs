@@ -12,7 +12,7 @@ use crate::cli::kept::Leases;
 use crate::cli::output::quote;
 use crate::cli::servers::{Servers, no_seat};
 use crate::cli::verb::Format;
-use crate::client::{CheckoutRequest, Client, Seat, Standing};
+use crate::client::{CheckoutError, CheckoutRequest, Client, Seat, Standing};
 use crate::measure::{Seats, Span};
 use crate::name::{HostName, ProductName, UserName};
 use crate::seam::who;
@@ -27,17 +27,8 @@ Exit codes: those of CMD where there is one (128 and the number of the signal th
 run, 127 if it is not there); else 0 done, 64 usage, 69 no server could be reached or none served, 75 no seat is
 free, 77 not entitled, denied or an unknown product, 1 anything else.")]
 pub(crate) struct Args {
-    /// The product whose seats are wanted.
-    product: ProductName,
-    /// Who wants them [default: your login].
-    #[arg(long)]
-    user: Option<UserName>,
-    /// On which computer [default: this one].
-    #[arg(long)]
-    host: Option<HostName>,
-    /// How many seats, all or none.
-    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
-    seats: u32,
+    #[command(flatten)]
+    wanted: Wanted,
     /// Wait so long for a seat where none is free, for example `10m`, in the order of priorities and arrivals.
     #[arg(long, value_name = "DUR")]
     wait: Option<Span>,
@@ -52,6 +43,43 @@ pub(crate) struct Args {
     /// Run this command and hold the seat until it ends.
     #[arg(last = true, value_name = "CMD")]
     command: Vec<OsString>,
+}
+
+/// What is wanted, and for whom.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Wanted {
+    /// The product whose seats are wanted.
+    product: ProductName,
+    /// Who wants them [default: your login].
+    #[arg(long)]
+    user: Option<UserName>,
+    /// On which computer [default: this one].
+    #[arg(long)]
+    host: Option<HostName>,
+    /// How many seats, all or none.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
+    seats: u32,
+}
+
+impl Wanted {
+    /// The request for it; of who is not named, this login and this computer.
+    pub(super) fn request(&self) -> Result<CheckoutRequest, Failure> {
+        let user = match &self.user {
+            Some(user) => user.clone(),
+            None => default("user", "your login", who::login(), UserName::new)?,
+        };
+        let host = match &self.host {
+            Some(host) => host.clone(),
+            None => default("host", "this computer's name", who::host(), HostName::new)?,
+        };
+        let request = CheckoutRequest::new(self.product.clone(), user, host);
+        Ok(request.with_seats(Seats(self.seats)))
+    }
+
+    /// Why there is none, as the verb's failure.
+    pub(super) fn no_seat(&self, error: CheckoutError, request: &CheckoutRequest) -> Failure {
+        no_seat(error, self.product.as_str(), request.user.as_str())
+    }
 }
 
 /// What happens when a seat is lost.
@@ -72,27 +100,22 @@ impl Args {
         let request = self.request()?;
         if self.command.is_empty() {
             let lease = cx.block_on(client.checkout(&request))?;
-            let lease = lease.map_err(|error| self.no_seat(error, &request))?;
+            let lease = lease.map_err(|error| self.wanted.no_seat(error, &request))?;
             return leave(cx, &client, &lease.body, self.format);
         }
         cx.block_on(async {
             let seat = client.hold(&request).await;
-            let seat = seat.map_err(|error| self.no_seat(error, &request))?;
+            let seat = seat.map_err(|error| self.wanted.no_seat(error, &request))?;
             self.hold(cx, seat).await
         })?
     }
 
     fn request(&self) -> Result<CheckoutRequest, Failure> {
-        let (user, host) = (self.user.as_ref(), self.host.as_ref());
-        let request = request_of(&self.product, user, host, self.seats)?;
+        let request = self.wanted.request()?;
         Ok(match self.wait {
             Some(wait) => request.with_wait(wait),
             None => request,
         })
-    }
-
-    fn no_seat(&self, error: crate::client::CheckoutError, request: &CheckoutRequest) -> Failure {
-        no_seat(error, self.product.as_str(), request.user.as_str())
     }
 
     /// Runs the command while the seat is held, and gives the seat back.
@@ -125,7 +148,7 @@ impl Args {
                 exit = running.ended() => return exit,
                 standing = seat.changed() => standing,
             };
-            let product = quote(self.product.as_str()).clone();
+            let product = quote(self.wanted.product.as_str()).clone();
             match standing {
                 Standing::Held(lease) if is_lost => {
                     is_lost = false;
@@ -200,24 +223,6 @@ pub(super) fn leave(
         ));
     }
     Ok(Exit::Done)
-}
-
-/// The request of who is named, or of whoever runs this program.
-pub(super) fn request_of(
-    product: &ProductName,
-    user: Option<&UserName>,
-    host: Option<&HostName>,
-    seats: u32,
-) -> Result<CheckoutRequest, Failure> {
-    let user = match user {
-        Some(user) => user.clone(),
-        None => default("user", "your login", who::login(), UserName::new)?,
-    };
-    let host = match host {
-        Some(host) => host.clone(),
-        None => default("host", "this computer's name", who::host(), HostName::new)?,
-    };
-    Ok(CheckoutRequest::new(product.clone(), user, host).with_seats(Seats(seats)))
 }
 
 /// A name that was not given: what the system says, if it is a name at all.

@@ -1,12 +1,10 @@
 //! `tandem fence`: an operator says that a server is dead, so that the other one need not wait for it.
 
-use std::path::PathBuf;
-
 use crate::cli::Context;
 use crate::cli::error::{Exit, Explain as _, Failure};
 use crate::cli::operator::Key;
 use crate::cli::output::quote;
-use crate::cli::servers::{Servers, client, not_ordered, servers_of_manifest};
+use crate::cli::servers::{PairServers, not_ordered};
 use crate::name::ServerName;
 use crate::statement::Order;
 
@@ -19,27 +17,18 @@ pub(crate) struct Args {
     /// The dead server, by its name.
     name: ServerName,
     #[command(flatten)]
-    servers: Servers,
-    /// Speak to the servers that this manifest names.
-    #[arg(long, value_name = "FILE", conflicts_with = "server")]
-    manifest: Option<PathBuf>,
+    servers: PairServers,
     #[command(flatten)]
     key: Key,
 }
 
 impl Args {
     pub(crate) fn run(self, cx: &Context) -> Result<Exit, Failure> {
-        let servers = match &self.manifest {
-            Some(path) => servers_of_manifest(path)?,
-            None => self.servers.list()?,
-        };
-        let client = client(cx, servers)?;
+        let client = self.servers.client(cx)?;
         let order = Order::Fence { server: self.name.clone() };
         let told = cx.block_on(async {
             let survivor = client.survivor(&self.name).await.map_err(not_ordered)?;
-            let operators = client.operators(&survivor).await;
-            let operators = operators.map_err(|error| not_ordered(error.into()))?;
-            let key = self.key.find(cx, &operators)?;
+            let key = self.key.find_for(cx, &client, &survivor).await?;
             client.order(&survivor, order, &key).await.map_err(not_ordered)?;
             Ok::<_, Failure>(survivor.status.name)
         })?;

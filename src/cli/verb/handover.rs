@@ -1,7 +1,5 @@
 //! `tandem handover`: an operator moves service to the other server, without waiting for a timeout.
 
-use std::path::PathBuf;
-
 use serde::Serialize;
 
 use crate::api::{State, Status};
@@ -9,9 +7,9 @@ use crate::cli::Context;
 use crate::cli::error::{Exit, Explain as _, Failure};
 use crate::cli::operator::Key;
 use crate::cli::output::quote;
-use crate::cli::servers::{Servers, client, not_ordered, servers_of_manifest};
+use crate::cli::servers::{PairServers, not_ordered};
 use crate::cli::verb::Format;
-use crate::client::{AskError, Serving};
+use crate::client::Serving;
 use crate::name::{ProductName, ServerName};
 use crate::statement::Order;
 
@@ -27,10 +25,7 @@ pub(crate) struct Args {
     /// The server that is to serve, by its name.
     name: ServerName,
     #[command(flatten)]
-    servers: Servers,
-    /// Speak to the servers that this manifest names.
-    #[arg(long, value_name = "FILE", conflicts_with = "server")]
-    manifest: Option<PathBuf>,
+    servers: PairServers,
     /// Do not ask.
     #[arg(long, short)]
     yes: bool,
@@ -52,15 +47,13 @@ struct Done {
 
 impl Args {
     pub(crate) fn run(self, cx: &Context) -> Result<Exit, Failure> {
-        let servers = match &self.manifest {
-            Some(path) => servers_of_manifest(path)?,
-            None => self.servers.list()?,
-        };
-        let client = client(cx, servers)?;
+        let client = self.servers.client(cx)?;
         let name = quote(self.name.as_str());
         let order = Order::Handover { server: self.name.clone() };
         let moved = cx.block_on(async {
-            let (serving, other) = who_serves(client.statuses().await)?;
+            let answering = client.answering().await;
+            let (serving, other) =
+                who_serves(answering.map_err(|error| not_ordered(error.into()))?)?;
             let from = serving.status.name.clone();
             for product in short_of_seats(&serving.status, other.as_ref()) {
                 cx.output.warning(&format!(
@@ -71,9 +64,7 @@ impl Args {
             if from != self.name && !self.is_wanted(cx, &from)? {
                 return Ok(Ok(None));
             }
-            let operators = client.operators(&serving).await;
-            let operators = operators.map_err(|error| not_ordered(error.into()))?;
-            let key = self.key.find(cx, &operators)?;
+            let key = self.key.find_for(cx, &client, &serving).await?;
             let ordered = client.order(&serving, order, &key).await.map_err(not_ordered);
             Ok::<_, Failure>(ordered.map(|()| Some(from)))
         })??;
@@ -104,20 +95,7 @@ impl Args {
 }
 
 /// The server that serves, and what the other one says, where it says anything.
-fn who_serves(
-    statuses: Vec<Result<Serving, AskError>>,
-) -> Result<(Serving, Option<Status>), Failure> {
-    let mut answering = Vec::new();
-    let mut reasons = Vec::new();
-    for status in statuses {
-        match status {
-            Ok(serving) => answering.push(serving),
-            Err(error) => reasons.push(error.to_string()),
-        }
-    }
-    if answering.is_empty() {
-        return Err(not_ordered(AskError::Unreachable { reasons }.into()));
-    }
+fn who_serves(mut answering: Vec<Serving>) -> Result<(Serving, Option<Status>), Failure> {
     let Some(at) = answering.iter().position(|one| one.status.state == State::Active) else {
         return Err(Failure::new("no server that could be reached serves now")
             .with_help("`tandem status` shows what each of them does; ask again in a moment"));

@@ -40,9 +40,7 @@ impl Args {
         let order = Order::Release { lease: self.lease.clone(), reason: reason.to_owned() };
         let ended = cx.block_on(async {
             let serving = client.serving().await.map_err(|error| not_ordered(error.into()))?;
-            let operators = client.operators(&serving).await;
-            let operators = operators.map_err(|error| not_ordered(error.into()))?;
-            let key = self.key.find(cx, &operators)?;
+            let key = self.key.find_for(cx, &client, &serving).await?;
             client.order(&serving, order, &key).await.map_err(not_ordered)
         })?;
         ended.context(|| format!("the lease {lease} was not released"))?;
