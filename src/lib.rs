@@ -8,6 +8,7 @@ pub mod json;
 pub mod measure;
 pub mod mutant;
 pub mod name;
+mod named;
 pub mod role;
 pub mod seen;
 pub mod text;

@@ -6,96 +6,79 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Declares the mutants: each with the name it is chosen by.
-macro_rules! mutants {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
-        /// A line that is wrong on purpose.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Mutant {
-            $($(#[$doc])* $variant,)*
-        }
-
-        impl Mutant {
-            /// Every mutant there is.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
-
-            /// The name it is chosen by, in kebab-case.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name),* }
-            }
-        }
-    };
-}
+use crate::named::named;
 
 // One line a mutant, in the order of the tree.
-mutants! {
-    /// A license's role is not part of what its vendor signs, and the label is not held against the payload.
-    RoleNotInSignature = "role-not-in-signature",
-    /// A secondary that hears its primary serves all the same.
-    SecondaryIgnoresHeartbeats = "secondary-ignores-heartbeats",
-    /// A client is answered before its record is durable anywhere.
-    AckBeforeSync = "ack-before-sync",
-    /// A paired primary answers before its secondary has the record.
-    AckBeforePeer = "ack-before-peer",
-    /// A primary that lost its secondary grants at once, without waiting until that knows.
-    AloneAtOnce = "alone-at-once",
-    /// A server that may not know every lease grants all the same.
-    NoGrace = "no-grace",
-    /// A secondary counts itself in step though the primary says that it is not.
-    InStepByOwnView = "in-step-by-own-view",
-    /// The ledger of a secondary that has served is overwritten, not merged.
-    CatchUpOverwrites = "catch-up-overwrites",
-    /// A seat is lent by a server whose peer does not know of it.
-    BorrowAlone = "borrow-alone",
-    /// What is borrowed is revoked by a bundle that gives its holder nothing.
-    BorrowDropped = "borrow-dropped",
-    /// A newcomer takes a free seat that somebody waits for.
-    NewcomerPasses = "newcomer-passes",
-    /// Waiters of the other server lose their places when two ledgers are merged.
-    MergeLosesOrder = "merge-loses-order",
-    /// An active server that was paused wakes up and keeps serving.
-    WakesServing = "wakes-serving",
-    /// A server that hands service over keeps serving until its peer asks for it.
-    HandsOverServing = "hands-over-serving",
-    /// A server tells its peer that service is handed over before that is durable.
-    HandsOverEarly = "hands-over-early",
-    /// A primary that takes the place of a dead leader gives service back to that when it returns.
-    TakesOverWithoutLead = "takes-over-without-lead",
-    /// A bundle that swaps the roles takes effect at each server as it is committed there.
-    RolesAtOnce = "roles-at-once",
-    /// A server whose disk hangs goes on as if it did not.
-    HungDiskUnnoticed = "hung-disk-unnoticed",
-    /// A server that starts speaks to its peer before its disk has taken a write.
-    SpeaksBeforeWriting = "speaks-before-writing",
-    /// A primary none of whose licenses is valid keeps its secondary silent.
-    ServesUnlicensed = "serves-unlicensed",
-    /// Of two bundles of a split the higher number wins, whoever signed it.
-    HighestNumberWins = "highest-number-wins",
-    /// A server offers only what it signed last to a peer that signed something else before.
-    OffersTheEndAlone = "offers-the-end-alone",
-    /// A secondary serves without its primary for longer than its licenses allow.
-    StandsAloneForever = "stands-alone-forever",
-    /// What two servers gave too much drains although the manifest says `onOverGrant: revoke`.
-    DrainsInsteadOfRevoking = "drains-instead-of-revoking",
-    /// Escrow: a server alone gives out the slots of both.
-    EscrowGrantsWhole = "escrow-grants-whole",
-    /// Escrow: a server alone reuses the slot of a lease that ran out at it.
-    EscrowReusesExpired = "escrow-owner-reuses-expired-slot",
-    /// Escrow: a held lease is returned, or joined, by a server that has no slot for it.
-    EscrowReturnsUncovered = "escrow-other-returns-held-lease",
-    /// Escrow: a parked slot is freed before the other server knows that its lease ran out.
-    EscrowFreesUnheard = "escrow-frees-before-peer-knows",
-    /// Escrow: a lease moves to the other server's slots before that has it there.
-    EscrowShiftsAtOnce = "escrow-lease-moved-at-once",
-    /// Escrow: what waits for the peer is answered by a server that went on alone, on the peer's slots.
-    EscrowAnswersUncovered = "escrow-alone-answers-on-peers-slot",
-    /// Escrow: a quota is raised before the other is durably lowered.
-    CreditedBeforeDebitDurable = "quota-credited-before-debit-durable",
-    /// Escrow: what a fence or a snapshot made void is credited again when the ledgers are merged.
-    CreditedAgainAfterFence = "transfer-credited-after-fence-or-snapshot",
-    /// Escrow: a fence takes the slots at once, without waiting for a ttl.
-    FenceAtOnce = "escrow-fence-at-once",
+named! {
+    /// A line that is wrong on purpose.
+    Mutant {
+        /// A license's role is not part of what its vendor signs, and the label is not held against the payload.
+        RoleNotInSignature = "role-not-in-signature",
+        /// A secondary that hears its primary serves all the same.
+        SecondaryIgnoresHeartbeats = "secondary-ignores-heartbeats",
+        /// A client is answered before its record is durable anywhere.
+        AckBeforeSync = "ack-before-sync",
+        /// A paired primary answers before its secondary has the record.
+        AckBeforePeer = "ack-before-peer",
+        /// A primary that lost its secondary grants at once, without waiting until that knows.
+        AloneAtOnce = "alone-at-once",
+        /// A server that may not know every lease grants all the same.
+        NoGrace = "no-grace",
+        /// A secondary counts itself in step though the primary says that it is not.
+        InStepByOwnView = "in-step-by-own-view",
+        /// The ledger of a secondary that has served is overwritten, not merged.
+        CatchUpOverwrites = "catch-up-overwrites",
+        /// A seat is lent by a server whose peer does not know of it.
+        BorrowAlone = "borrow-alone",
+        /// What is borrowed is revoked by a bundle that gives its holder nothing.
+        BorrowDropped = "borrow-dropped",
+        /// A newcomer takes a free seat that somebody waits for.
+        NewcomerPasses = "newcomer-passes",
+        /// Waiters of the other server lose their places when two ledgers are merged.
+        MergeLosesOrder = "merge-loses-order",
+        /// An active server that was paused wakes up and keeps serving.
+        WakesServing = "wakes-serving",
+        /// A server that hands service over keeps serving until its peer asks for it.
+        HandsOverServing = "hands-over-serving",
+        /// A server tells its peer that service is handed over before that is durable.
+        HandsOverEarly = "hands-over-early",
+        /// A primary that takes the place of a dead leader gives service back to that when it returns.
+        TakesOverWithoutLead = "takes-over-without-lead",
+        /// A bundle that swaps the roles takes effect at each server as it is committed there.
+        RolesAtOnce = "roles-at-once",
+        /// A server whose disk hangs goes on as if it did not.
+        HungDiskUnnoticed = "hung-disk-unnoticed",
+        /// A server that starts speaks to its peer before its disk has taken a write.
+        SpeaksBeforeWriting = "speaks-before-writing",
+        /// A primary none of whose licenses is valid keeps its secondary silent.
+        ServesUnlicensed = "serves-unlicensed",
+        /// Of two bundles of a split the higher number wins, whoever signed it.
+        HighestNumberWins = "highest-number-wins",
+        /// A server offers only what it signed last to a peer that signed something else before.
+        OffersTheEndAlone = "offers-the-end-alone",
+        /// A secondary serves without its primary for longer than its licenses allow.
+        StandsAloneForever = "stands-alone-forever",
+        /// What two servers gave too much drains although the manifest says `onOverGrant: revoke`.
+        DrainsInsteadOfRevoking = "drains-instead-of-revoking",
+        /// Escrow: a server alone gives out the slots of both.
+        EscrowGrantsWhole = "escrow-grants-whole",
+        /// Escrow: a server alone reuses the slot of a lease that ran out at it.
+        EscrowReusesExpired = "escrow-owner-reuses-expired-slot",
+        /// Escrow: a held lease is returned, or joined, by a server that has no slot for it.
+        EscrowReturnsUncovered = "escrow-other-returns-held-lease",
+        /// Escrow: a parked slot is freed before the other server knows that its lease ran out.
+        EscrowFreesUnheard = "escrow-frees-before-peer-knows",
+        /// Escrow: a lease moves to the other server's slots before that has it there.
+        EscrowShiftsAtOnce = "escrow-lease-moved-at-once",
+        /// Escrow: what waits for the peer is answered by a server that went on alone, on the peer's slots.
+        EscrowAnswersUncovered = "escrow-alone-answers-on-peers-slot",
+        /// Escrow: a quota is raised before the other is durably lowered.
+        CreditedBeforeDebitDurable = "quota-credited-before-debit-durable",
+        /// Escrow: what a fence or a snapshot made void is credited again when the ledgers are merged.
+        CreditedAgainAfterFence = "transfer-credited-after-fence-or-snapshot",
+        /// Escrow: a fence takes the slots at once, without waiting for a ttl.
+        FenceAtOnce = "escrow-fence-at-once",
+    }
 }
 
 impl Mutant {

@@ -5,108 +5,91 @@
 
 use std::cell::Cell;
 
-/// Declares the marks: each with the name it is listed by.
-macro_rules! marks {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
-        /// A place in the code that a run can come to.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Mark {
-            $($(#[$doc])* $variant,)*
-        }
-
-        impl Mark {
-            /// Every mark there is.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
-
-            /// The name it is listed by, in kebab-case.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name),* }
-            }
-        }
-    };
-}
+use crate::named::named;
 
 // One line a mark, in the order of the tree.
-marks! {
-    /// A seat was not lent, since the servers were not paired.
-    BorrowNotPaired = "borrow-not-paired",
-    /// What was lent and not acknowledged was taken back by a server that went on alone.
-    BorrowTakenBack = "borrow-taken-back",
-    /// Somebody who waited was given a seat.
-    WaiterServed = "waiter-served",
-    /// Somebody who waited was dropped, since nobody asked for it.
-    WaiterDropped = "waiter-dropped",
-    /// Somebody who waited was refused, since a new bundle gives it no seat.
-    WaiterUnentitled = "waiter-unentitled",
-    /// A lease was adopted by its token.
-    Adopted = "adopted",
-    /// A seat was refused in grace.
-    RefusedInGrace = "refused-in-grace",
-    /// A primary that lost its secondary went on alone.
-    WentAlone = "went-alone",
-    /// A secondary took the place of a silent primary, knowing every lease.
-    TookOverInStep = "took-over-in-step",
-    /// A secondary took the place of a silent primary, not knowing every lease.
-    TookOverStale = "took-over-stale",
-    /// Two ledgers were merged.
-    Merged = "merged",
-    /// A secondary was given the whole ledger.
-    CaughtUp = "caught-up",
-    /// A server found that it had been paused, and started anew.
-    WokeLate = "woke-late",
-    /// A server found that its disk hangs.
-    DiskHung = "disk-hung",
-    /// A primary found that none of its licenses is valid, and stepped aside.
-    Unlicensed = "unlicensed",
-    /// A committed bundle gave way to the peer's.
-    BundleHeld = "bundle-held",
-    /// A peer's bundle was refused, as a stranger's.
-    BundleRefused = "bundle-refused",
-    /// A secondary served without its primary for as long as a license allows.
-    StoodAloneTooLong = "stood-alone-too-long",
-    /// A lease over the capacity was revoked after a split.
-    SurplusRevoked = "surplus-revoked",
-    /// A primary that had stepped aside got a valid license.
-    LicensedAgain = "licensed-again",
-    /// A primary found its peer within its time.
-    FoundPeer = "found-peer",
-    /// A primary found no peer within its time.
-    FoundNoPeer = "found-no-peer",
-    /// Service was handed over, by an operator's word.
-    HandedOver = "handed-over",
-    /// A server learned from its peer that it leads now.
-    LedByWord = "led-by-word",
-    /// The peer to which service was handed over did not take it.
-    HandoverFailed = "handover-failed",
-    /// A swap of the roles made a server the primary.
-    BecamePrimary = "became-primary",
-    /// A swap of the roles made a server the secondary.
-    BecameSecondary = "became-secondary",
-    /// A server that made the same epochs as its peer took the others.
-    ParityChanged = "parity-changed",
-    /// Escrow: a lease ran out and kept its slots.
-    Parked = "parked",
-    /// Escrow: the holder of a parked lease came back.
-    Revived = "revived",
-    /// Escrow: parked slots were freed, since both servers knew of it.
-    FreedParked = "freed-by-heal",
-    /// Escrow: a lease was moved from one server's slots to the other's.
-    Shifted = "lease-shifted",
-    /// Escrow: quotas were lowered or raised.
-    QuotasMoved = "quotas-moved",
-    /// Escrow: a step of a transfer was void, since the connection was lost before both had it.
-    TransferRepeated = "transfer-repeated",
-    /// Escrow: a server was fenced.
-    Fenced = "fenced",
-    /// Escrow: all the slots of a fenced server were taken.
-    Replaced = "fence-completed",
-    /// Escrow: a fenced server was paired again.
-    FenceLifted = "fence-lifted",
-    /// Escrow: a server alone refused what waited for the peer's slots.
-    RefusedUncovered = "refused-uncovered",
-    /// Escrow: a server came back with an empty disk, and its slots were counted as lost.
-    SlotsLost = "slots-lost",
+named! {
+    /// A place in the code that a run can come to.
+    Mark {
+        /// A seat was not lent, since the servers were not paired.
+        BorrowNotPaired = "borrow-not-paired",
+        /// What was lent and not acknowledged was taken back by a server that went on alone.
+        BorrowTakenBack = "borrow-taken-back",
+        /// Somebody who waited was given a seat.
+        WaiterServed = "waiter-served",
+        /// Somebody who waited was dropped, since nobody asked for it.
+        WaiterDropped = "waiter-dropped",
+        /// Somebody who waited was refused, since a new bundle gives it no seat.
+        WaiterUnentitled = "waiter-unentitled",
+        /// A lease was adopted by its token.
+        Adopted = "adopted",
+        /// A seat was refused in grace.
+        RefusedInGrace = "refused-in-grace",
+        /// A primary that lost its secondary went on alone.
+        WentAlone = "went-alone",
+        /// A secondary took the place of a silent primary, knowing every lease.
+        TookOverInStep = "took-over-in-step",
+        /// A secondary took the place of a silent primary, not knowing every lease.
+        TookOverStale = "took-over-stale",
+        /// Two ledgers were merged.
+        Merged = "merged",
+        /// A secondary was given the whole ledger.
+        CaughtUp = "caught-up",
+        /// A server found that it had been paused, and started anew.
+        WokeLate = "woke-late",
+        /// A server found that its disk hangs.
+        DiskHung = "disk-hung",
+        /// A primary found that none of its licenses is valid, and stepped aside.
+        Unlicensed = "unlicensed",
+        /// A committed bundle gave way to the peer's.
+        BundleHeld = "bundle-held",
+        /// A peer's bundle was refused, as a stranger's.
+        BundleRefused = "bundle-refused",
+        /// A secondary served without its primary for as long as a license allows.
+        StoodAloneTooLong = "stood-alone-too-long",
+        /// A lease over the capacity was revoked after a split.
+        SurplusRevoked = "surplus-revoked",
+        /// A primary that had stepped aside got a valid license.
+        LicensedAgain = "licensed-again",
+        /// A primary found its peer within its time.
+        FoundPeer = "found-peer",
+        /// A primary found no peer within its time.
+        FoundNoPeer = "found-no-peer",
+        /// Service was handed over, by an operator's word.
+        HandedOver = "handed-over",
+        /// A server learned from its peer that it leads now.
+        LedByWord = "led-by-word",
+        /// The peer to which service was handed over did not take it.
+        HandoverFailed = "handover-failed",
+        /// A swap of the roles made a server the primary.
+        BecamePrimary = "became-primary",
+        /// A swap of the roles made a server the secondary.
+        BecameSecondary = "became-secondary",
+        /// A server that made the same epochs as its peer took the others.
+        ParityChanged = "parity-changed",
+        /// Escrow: a lease ran out and kept its slots.
+        Parked = "parked",
+        /// Escrow: the holder of a parked lease came back.
+        Revived = "revived",
+        /// Escrow: parked slots were freed, since both servers knew of it.
+        FreedParked = "freed-by-heal",
+        /// Escrow: a lease was moved from one server's slots to the other's.
+        Shifted = "lease-shifted",
+        /// Escrow: quotas were lowered or raised.
+        QuotasMoved = "quotas-moved",
+        /// Escrow: a step of a transfer was void, since the connection was lost before both had it.
+        TransferRepeated = "transfer-repeated",
+        /// Escrow: a server was fenced.
+        Fenced = "fenced",
+        /// Escrow: all the slots of a fenced server were taken.
+        Replaced = "fence-completed",
+        /// Escrow: a fenced server was paired again.
+        FenceLifted = "fence-lifted",
+        /// Escrow: a server alone refused what waited for the peer's slots.
+        RefusedUncovered = "refused-uncovered",
+        /// Escrow: a server came back with an empty disk, and its slots were counted as lost.
+        SlotsLost = "slots-lost",
+    }
 }
 
 /// A set of marks.

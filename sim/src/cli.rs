@@ -19,9 +19,9 @@ use crate::explore;
 use crate::history;
 use crate::report::{Campaign, github, human, json, junit, verdict};
 use crate::run::{Run, Verdict, World, both_worlds, campaign};
-use crate::scenario::{Action, Builtin, Reload, Scenario, builtin};
+use crate::scenario::{Builtin, Scenario, builtin};
 use crate::subject::Subject;
-use crate::world::setup::Setup;
+use crate::world::setup::{Setup, SetupError};
 use crate::world::{core_world, turmoil_world};
 
 /// Whether this program was built with lines that are wrong on purpose.
@@ -262,14 +262,11 @@ pub fn run() -> ExitCode {
                 let verdict = if checked.holds() { Verdict::Held } else { Verdict::Violated };
                 print(&checked.report()).map(|()| verdict)
             }
-            Err(trouble) => {
-                say(&format!("error: {trouble}\n"));
-                return ExitCode::from(USAGE);
-            }
+            Err(trouble) => return unusable(&trouble),
         },
         Verb::Fuzz(args) => match crate::fuzz::setup(args.manifest.as_deref()) {
             Ok(setup) => fuzz::run(&args, &setup),
-            Err(trouble) => return unusable(&trouble.into()),
+            Err(trouble) => return unusable(&trouble),
         },
         Verb::Replay(args) => match recorded::read(&args.file) {
             Ok((regression, setup)) => recorded::replay(&args, &regression, &setup),
@@ -281,10 +278,7 @@ pub fn run() -> ExitCode {
         },
         Verb::Mutants(args) => match mutants::run(&args) {
             Ok(done) => done,
-            Err(trouble) => {
-                say(&format!("error: {trouble}\n"));
-                return ExitCode::from(USAGE);
-            }
+            Err(trouble) => return unusable(&trouble),
         },
         Verb::Run(args) => match prepared(&args).and_then(|ready| mutated(&args, ready)) {
             Ok(prepared) => run_all(&args, &prepared),
@@ -301,7 +295,7 @@ pub fn run() -> ExitCode {
 }
 
 /// Says why nothing was run.
-fn unusable(trouble: &Trouble) -> ExitCode {
+fn unusable(trouble: &dyn std::fmt::Display) -> ExitCode {
     say(&format!("error: {trouble}\n"));
     ExitCode::from(USAGE)
 }
@@ -391,23 +385,16 @@ fn one(args: &RunArgs, name: &str, text: &str, file: Option<&Path>) -> Result<Pr
         (None, Some(manifest)) => Subject::load(&beside(manifest), date)?,
         (None, None) => Subject::example(date)?,
     };
-    let plan = scenario.plan(&subject.manifest).map_err(wrong)?;
-    let mut reloads = Vec::new();
-    for (_, action) in &plan.actions {
-        match action {
-            Action::Reload(Reload { manifest: Some(manifest), .. }) => {
-                reloads.push(Subject::load(&beside(manifest), Some(subject.start))?);
-            }
-            Action::Reload(reload) => reloads.push(subject.reloaded(reload)?),
-            _ => {}
-        }
-    }
-    if let Some(fault) = plan.needs_core()
+    let folder = file.and_then(Path::parent).unwrap_or(Path::new(""));
+    let setup = Setup::of(&scenario, subject, folder).map_err(|error| match error {
+        SetupError::Scenario(error) => wrong(error),
+        SetupError::Subject(error) => error.into(),
+    })?;
+    if let Some(fault) = setup.plan.needs_core()
         && args.world == Some(WorldName::Turmoil)
     {
         return Err(Trouble::World { name: name.to_owned(), fault });
     }
-    let setup = Setup::new(subject, plan, reloads);
     let setup = if args.history.is_some() { setup.keeping_history() } else { setup };
     Ok(Prepared { name: scenario.scenario, setup })
 }
@@ -418,11 +405,7 @@ fn mutated(args: &RunArgs, mut prepared: Vec<Prepared>) -> Result<Vec<Prepared>,
     let Some(mutant) = args.mutant else { return Ok(prepared) };
     tandem::mutant::choose(mutant);
     for Prepared { setup, .. } in &mut prepared {
-        let subject = setup.subject.reissued()?;
-        let reloads: Result<Vec<_>, _> = setup.reloads.iter().map(Subject::reissued).collect();
-        let keeps_history = setup.keeps_history;
-        *setup = Setup::new(subject, setup.plan.clone(), reloads?);
-        setup.keeps_history = keeps_history;
+        *setup = setup.reissued()?;
     }
     Ok(prepared)
 }
@@ -465,7 +448,7 @@ fn run_all(args: &RunArgs, prepared: &[Prepared]) -> io::Result<Verdict> {
 }
 
 /// How many runs at once.
-fn jobs(wanted: Option<u16>) -> usize {
+pub(crate) fn jobs(wanted: Option<u16>) -> usize {
     wanted.map_or_else(
         || std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         usize::from,

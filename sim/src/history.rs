@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tandem::manifest::types::{Mode, Role};
 use tandem::name::{HostName, HostPattern, UserName, UserPattern};
+use tandem::pair::Durable;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -78,6 +79,20 @@ pub enum Event {
         /// The ids of the leases in the ledger.
         leases: Vec<String>,
     },
+}
+
+impl Event {
+    /// What a server's disk holds.
+    #[must_use]
+    pub fn on_disk(server: &str, durable: &Durable) -> Self {
+        let committed = durable.committed.as_ref();
+        Self::OnDisk {
+            server: server.into(),
+            generation: committed.map_or(0, |one| one.generation.0),
+            bundle: committed.map(|one| one.hash().to_string()),
+            leases: durable.ledger.leases.iter().map(|one| one.id.to_string()).collect(),
+        }
+    }
 }
 
 /// An answer that arrived at a client.

@@ -2,16 +2,15 @@
 //! broken. What an oracle does not catch it does not prove.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
 
 use tandem::mutant::{self, Mutant};
 
 use crate::oracle::Promise;
-use crate::run::Run;
-use crate::scenario::{Action, Builtin, Scenario, ScenarioError};
+use crate::run::{Run, World, campaign};
+use crate::scenario::{Builtin, Scenario};
 use crate::subject::{Subject, SubjectError};
-use crate::world::setup::Setup;
+use crate::world::setup::{Setup, SetupError};
 use crate::world::{core_world, turmoil_world};
 
 /// How many seeds of every scenario are run before it is asked whether the mutant was caught.
@@ -53,7 +52,7 @@ pub enum MutantsError {
         /// The scenario.
         name: &'static str,
         /// Why.
-        error: ScenarioError,
+        error: SetupError,
     },
     /// The example cannot be simulated.
     #[error(transparent)]
@@ -80,13 +79,23 @@ pub const fn promise(mutant: Mutant) -> Promise {
 /// # Errors
 /// A built-in scenario cannot be run.
 pub fn hunt(mutant: Mutant, runs_max: u64, jobs: usize) -> Result<Outcome, MutantsError> {
-    let loaded: Result<Vec<_>, MutantsError> = Builtin::all().iter().map(loaded).collect();
-    let loaded = loaded?;
+    let setups: Result<Vec<_>, MutantsError> = Builtin::all().iter().map(setup).collect();
+    let setups = setups?;
     mutant::choose(mutant);
-    let setups: Result<Vec<_>, MutantsError> = loaded.into_iter().map(setup).collect();
-    let outcome = setups.map(|setups| hunt_in(mutant, &setups, runs_max, jobs));
+    let reissued = setups.iter().map(|(name, setup)| Ok((*name, setup.reissued()?)));
+    let reissued: Result<Vec<_>, SubjectError> = reissued.collect();
+    let outcome = reissued.map(|setups| hunt_in(mutant, &setups, runs_max, jobs));
     mutant::choose_none();
-    outcome
+    Ok(outcome?)
+}
+
+/// A built-in scenario on the example, as its vendor signed it.
+fn setup(builtin: &Builtin) -> Result<(&'static str, Setup), MutantsError> {
+    let name = builtin.name;
+    let wrong = |error| MutantsError::Scenario { name, error };
+    let scenario = Scenario::parse(builtin.text).map_err(|error| wrong(error.into()))?;
+    let subject = Subject::example(scenario.date)?;
+    Ok((name, Setup::of(&scenario, subject, Path::new("")).map_err(wrong)?))
 }
 
 fn hunt_in(
@@ -106,23 +115,35 @@ fn hunt_in(
     };
     let mut from = 0;
     while !outcome.is_caught() && outcome.runs < runs_max {
-        let seeds = (from..from + BATCH)
-            .flat_map(|seed| setups.iter().map(move |(name, setup)| (*name, setup, seed)));
-        let mut runs = at_once(&seeds.collect::<Vec<_>>(), jobs);
-        runs.sort_by_key(|(name, run, _)| (run.seed, *name));
-        for (name, run, reached) in runs {
-            outcome.runs += 1;
-            outcome.reached += u64::from(reached);
-            let by: BTreeSet<String> = seen_by(&run);
-            if !by.is_empty() {
-                outcome.caught += 1;
-                outcome.first.get_or_insert_with(|| (name.to_owned(), run.seed));
+        for (name, setup) in setups {
+            let run = |seed, world| match world {
+                World::Core => core_world::run(setup, seed),
+                World::Turmoil => turmoil_world::run(setup, seed),
+            };
+            // What only whole servers do, as to verify what is staged, only they get wrong.
+            let whole = |seed| seed == 0 && setup.plan.needs_core().is_none();
+            let world = |seed| if whole(seed) { World::Turmoil } else { World::Core };
+            let seeds: Vec<_> = (from..from + BATCH).map(|seed| (seed, world(seed))).collect();
+            for run in campaign(&seeds, jobs, &run, &|_| {}) {
+                outcome.take(name, &run);
             }
-            outcome.by.extend(by);
         }
         from += BATCH;
     }
     outcome
+}
+
+impl Outcome {
+    fn take(&mut self, scenario: &str, run: &Run) {
+        self.runs += 1;
+        self.reached += u64::from(run.reached);
+        let by = seen_by(run);
+        if !by.is_empty() {
+            self.caught += 1;
+            self.first.get_or_insert_with(|| (scenario.to_owned(), run.seed));
+        }
+        self.by.extend(by);
+    }
 }
 
 /// What saw that something is wrong.
@@ -131,56 +152,4 @@ fn seen_by(run: &Run) -> BTreeSet<String> {
     let unmet = (!run.unmet.is_empty()).then(|| "expect".to_owned());
     let unsettled = run.unsettled.as_ref().map(|_| "converge".to_owned());
     oracles.chain(unmet).chain(unsettled).collect()
-}
-
-type Seed<'a> = (&'static str, &'a Setup, u64);
-
-/// Each run with whether the mutant's line was come to.
-fn at_once(seeds: &[Seed<'_>], jobs: usize) -> Vec<(&'static str, Run, bool)> {
-    let next = AtomicUsize::new(0);
-    let runs = Mutex::new(Vec::with_capacity(seeds.len()));
-    std::thread::scope(|scope| {
-        for _ in 0..jobs.max(1) {
-            scope.spawn(|| {
-                while let Some((name, setup, seed)) =
-                    seeds.get(next.fetch_add(1, Ordering::Relaxed))
-                {
-                    let _before = mutant::take_reached();
-                    // What only whole servers do, as to verify what is staged, only they get wrong.
-                    let run = if *seed == 0 && setup.plan.needs_core().is_none() {
-                        turmoil_world::run(setup, *seed)
-                    } else {
-                        core_world::run(setup, *seed)
-                    };
-                    let reached = mutant::take_reached();
-                    runs.lock().unwrap_or_else(PoisonError::into_inner).push((*name, run, reached));
-                }
-            });
-        }
-    });
-    runs.into_inner().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A built-in scenario and the example, as its vendor signed it.
-fn loaded(builtin: &Builtin) -> Result<(&'static str, Scenario, Subject), MutantsError> {
-    let name = builtin.name;
-    let scenario =
-        Scenario::parse(builtin.text).map_err(|error| MutantsError::Scenario { name, error })?;
-    let subject = Subject::example(scenario.date)?;
-    Ok((name, scenario, subject))
-}
-
-/// The scenario on the example signed anew: a mutant that changes what a signature is about takes none of before.
-fn setup(
-    (name, scenario, subject): (&'static str, Scenario, Subject),
-) -> Result<(&'static str, Setup), MutantsError> {
-    let subject = subject.reissued()?;
-    let plan =
-        scenario.plan(&subject.manifest).map_err(|error| MutantsError::Scenario { name, error })?;
-    let reloads = plan.actions.iter().filter_map(|(_, action)| match action {
-        Action::Reload(reload) => Some(subject.reloaded(reload)),
-        _ => None,
-    });
-    let reloads: Result<Vec<_>, SubjectError> = reloads.collect();
-    Ok((name, Setup::new(subject, plan, reloads?)))
 }

@@ -9,11 +9,11 @@ use tandem::measure::Timestamp;
 
 use crate::fuzz;
 use crate::run::Run;
-use crate::scenario::{Action, Reload, Scenario, ScenarioError};
+use crate::scenario::Scenario;
 use crate::seed::Choice;
 use crate::subject::{Subject, SubjectError};
 use crate::world::core_world;
-use crate::world::setup::Setup;
+use crate::world::setup::{Setup, SetupError};
 
 /// The version of this file's form.
 const SCHEMA: u32 = 1;
@@ -54,9 +54,9 @@ pub enum RegressionError {
     /// It was written by a later version.
     #[error("this recorded run has form {0}: use a newer tandem-sim")]
     Newer(u32),
-    /// Its scenario does not fit.
+    /// Its scenario does not fit, or what that reloads cannot be simulated.
     #[error(transparent)]
-    Scenario(#[from] ScenarioError),
+    Setup(#[from] SetupError),
     /// Its configuration cannot be simulated.
     #[error(transparent)]
     Subject(#[from] SubjectError),
@@ -140,18 +140,7 @@ impl Regression {
             Some(manifest) => Subject::load(Path::new(manifest), self.date)?,
             None => Subject::example(self.date)?,
         };
-        let plan = scenario.plan(&subject.manifest)?;
-        let mut reloads = Vec::new();
-        for (_, action) in &plan.actions {
-            match action {
-                Action::Reload(Reload { manifest: Some(manifest), .. }) => {
-                    reloads.push(Subject::load(Path::new(manifest), Some(subject.start))?);
-                }
-                Action::Reload(reload) => reloads.push(subject.reloaded(reload)?),
-                _ => {}
-            }
-        }
-        Ok(Setup::new(subject, plan, reloads))
+        Ok(Setup::of(scenario, subject, Path::new(""))?)
     }
 
     /// Runs it again.

@@ -4,6 +4,9 @@ use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use tandem::mutant;
+use tandem::seen::{self, Marks};
+
 use crate::history::{Entry, Event};
 use crate::numbers::Numbers;
 use crate::oracle::{Promise, View, Violation};
@@ -66,7 +69,9 @@ pub struct Run {
     /// How long the run was, in simulated milliseconds.
     pub simulated_ms: u64,
     /// The marks in the product's code that it came to.
-    pub seen: tandem::seen::Marks,
+    pub seen: Marks,
+    /// Whether it came to the line that a mutant breaks.
+    pub reached: bool,
     /// In which states the two servers were together.
     pub states: States,
 }
@@ -233,10 +238,16 @@ pub(crate) fn on_fresh_thread(seed: u64, run: impl FnOnce() -> Run + Send) -> Ru
     })
 }
 
-/// A panic ends one run alone: the simulator failed.
+/// A panic ends one run alone: the simulator failed. What the run came to in the product's code is noted.
 pub(crate) fn caught(seed: u64, run: impl FnOnce() -> Run) -> Run {
-    std::panic::catch_unwind(AssertUnwindSafe(run))
-        .unwrap_or_else(|panic| Run::failed(seed, format!("panicked: {}", said(&*panic))))
+    // What was come to before on this thread is not this run's.
+    let _before = (seen::take(), mutant::take_reached());
+    let mut run = std::panic::catch_unwind(AssertUnwindSafe(run))
+        .unwrap_or_else(|panic| Run::failed(seed, format!("panicked: {}", said(&*panic))));
+    // A run may have had a thread of its own.
+    run.seen = run.seen.union(seen::take());
+    run.reached |= mutant::take_reached();
+    run
 }
 
 fn said(panic: &(dyn std::any::Any + Send)) -> String {

@@ -2,9 +2,11 @@
 
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
+use std::path::Path;
+
 use tandem_sim::report::{Campaign, human};
 use tandem_sim::run::{Verdict, World, campaign};
-use tandem_sim::scenario::{Action, Builtin, Scenario, builtin};
+use tandem_sim::scenario::{Builtin, Scenario, builtin};
 use tandem_sim::subject::Subject;
 use tandem_sim::world::setup::Setup;
 use tandem_sim::world::{core_world, turmoil_world};
@@ -13,17 +15,8 @@ fn holds(name: &str) {
     let Builtin { text, .. } = builtin(name).expect("it is built in");
     let scenario = Scenario::parse(text).expect("it reads");
     let subject = Subject::example(None).expect("the example is well");
-    let plan = scenario.plan(&subject.manifest).expect("it fits");
-    let reloads = plan
-        .actions
-        .iter()
-        .filter_map(|(_, action)| match action {
-            Action::Reload(reload) => Some(subject.reloaded(reload).expect("it is well")),
-            _ => None,
-        })
-        .collect();
-    let promises = plan.promises.clone();
-    let setup = Setup::new(subject, plan, reloads);
+    let setup = Setup::of(&scenario, subject, Path::new("")).expect("it fits");
+    let promises = setup.plan.promises.clone();
     let mut seeds: Vec<_> = (0..40).map(|seed| (seed, World::Core)).collect();
     if setup.plan.needs_core().is_none() {
         seeds.extend([0, 1].map(|seed| (seed, World::Turmoil)));

@@ -4,7 +4,9 @@
 //! One order is tried for each state: what is under way first, deadlines then, and time at last. It does not claim that
 //! every order leads there.
 
+use tandem::ledger::Ledger;
 use tandem::measure::Span;
+use tandem::name::LeaseId;
 use tandem::pair::{Pair, State};
 
 use super::canon::Canon;
@@ -89,12 +91,15 @@ pub(super) fn is_together(world: &World) -> bool {
     let ready = |pair: &Pair| pair.is_ready();
     let paired =
         |pair: &Pair| pair.status(Setup::now(world.now)).peer.is_some_and(|peer| peer.paired);
-    let (one, other) = (a.ledger().contents(), b.ledger().contents());
+    let (one, other) = (a.ledger(), b.ledger());
+    let ids = |ledger: &Ledger| -> Vec<LeaseId> {
+        ledger.leases(world.now).map(|view| view.lease.id.clone()).collect()
+    };
     matches!(states, [State::Active, State::Standby] | [State::Standby, State::Active])
         && ready(a)
         && ready(b)
         && paired(a)
         && paired(b)
-        && one.position == other.position
-        && one.leases.iter().map(|lease| &lease.id).eq(other.leases.iter().map(|lease| &lease.id))
+        && one.position() == other.position()
+        && ids(one) == ids(other)
 }

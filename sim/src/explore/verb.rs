@@ -104,12 +104,8 @@ pub fn run(args: &Args) -> Result<(String, bool), Failure> {
         Some(space) => vec![space.clone()],
         None => whole().into_iter().map(str::to_owned).collect(),
     };
-    let jobs = args.jobs.map_or_else(
-        || std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        usize::from,
-    );
     let bounds = Bounds {
-        jobs,
+        jobs: crate::cli::jobs(args.jobs),
         states: args.states.unwrap_or(u64::MAX),
         depth: args.depth.unwrap_or(u64::MAX),
     };

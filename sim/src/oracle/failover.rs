@@ -6,6 +6,7 @@
 //! not claim anything while something else is broken, nor of the wait before.
 
 use crate::history::{Ask, Fault};
+use crate::oracle::view::Death;
 use crate::oracle::{Promise, View, Violation};
 
 /// How long after its disk is well again a server may take to start from it, in milliseconds.
@@ -64,38 +65,29 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
 
 fn outages<'a>(view: &View<'a>) -> Vec<Outage<'a>> {
     let mut found = Vec::new();
-    for (place, (at, fault)) in view.faults.iter().enumerate() {
-        let (Fault::Crash { server: dead }
-        | Fault::Kill { server: dead }
-        | Fault::Stop { server: dead }) = fault
-        else {
-            continue;
-        };
-        let terms = view.in_force(*at, *at);
-        let [terms] = terms.as_slice() else { continue };
-        let Some(secondary) = terms.servers.keys().find(|name| *name != dead) else { continue };
-        let led = view.leader(*at) == Some(dead);
+    for Death { place, at, server, peer, terms } in view.deaths() {
+        let led = view.leader(at) == Some(server);
         // A server whose disk has only just come back is still on its way.
         let settled = at.saturating_sub(terms.failover_after + SETTLED);
         let mended = view.faults.iter().any(|(when, fault)| {
             let mends =
                 matches!(fault, Fault::Disk { .. } | Fault::Resume { .. } | Fault::Handover { .. });
-            (settled..=*at).contains(when) && mends
+            (settled..=at).contains(when) && mends
         });
-        if !led || !view.is_up(secondary, *at) || !view.is_whole(*at) || mended {
+        if !led || !view.is_up(peer, at) || !view.is_whole(at) || mended {
             continue;
         }
         let wait = terms.failover_after + terms.heartbeat + terms.late;
         // A secondary that has just started counts its silence from its own start.
-        let from = (*at).max(view.started(secondary, *at)) + wait;
+        let from = at.max(view.started(peer, at)) + wait;
         let until = view.faults.get(place + 1).map_or(u64::MAX, |(next, _)| *next);
         let lately = at.saturating_sub(terms.failover_after);
         let in_step = view
-            .heard(secondary)
-            .filter(|(when, _, _)| (lately..=*at).contains(when))
+            .heard(peer)
+            .filter(|(when, _, _)| (lately..=at).contains(when))
             .last()
             .is_some_and(|(_, active, paired)| active && paired);
-        found.push(Outage { secondary, from, until, in_step });
+        found.push(Outage { secondary: peer, from, until, in_step });
     }
     found
 }

@@ -5,7 +5,7 @@
 //! ended. It does not claim anything of a client that did not ask, nor of one that gave its seat back.
 
 use crate::history::{Ask, Fault};
-use crate::oracle::view::Holding;
+use crate::oracle::view::{Death, Holding};
 use crate::oracle::{Promise, View, Violation};
 
 /// A time in which nobody could be served.
@@ -48,15 +48,8 @@ fn last_belief(holding: &Holding<'_>, until: u64) -> Option<(u64, u64)> {
 
 fn outages(view: &View<'_>) -> Vec<Outage> {
     let mut found = Vec::new();
-    for (place, (from, fault)) in view.faults.iter().enumerate() {
-        let (Fault::Crash { server } | Fault::Kill { server } | Fault::Stop { server }) = fault
-        else {
-            continue;
-        };
-        let terms = view.in_force(*from, *from);
-        let [terms] = terms.as_slice() else { continue };
-        let Some(peer) = view.peer(server, *from, *from) else { continue };
-        if view.is_up(peer, *from) || !view.is_whole(*from) {
+    for Death { place, at: from, peer, terms, .. } in view.deaths() {
+        if view.is_up(peer, from) || !view.is_whole(from) {
             continue;
         }
         let mut after = view.faults.iter().skip(place + 1);
@@ -67,7 +60,7 @@ fn outages(view: &View<'_>) -> Vec<Outage> {
             .take_while(|(at, _)| *at <= until)
             .all(|(_, fault)| matches!(fault, Fault::Start { empty: false, .. }));
         if calm {
-            found.push(Outage { from: *from, until });
+            found.push(Outage { from, until });
         }
     }
     found

@@ -65,6 +65,18 @@ impl Holding<'_> {
     }
 }
 
+/// A server that lost its power or its process.
+#[derive(Debug)]
+pub(crate) struct Death<'a> {
+    /// Its place among the faults.
+    pub(crate) place: usize,
+    pub(crate) at: u64,
+    pub(crate) server: &'a str,
+    pub(crate) peer: &'a str,
+    /// The bundle that was in force.
+    pub(crate) terms: &'a Terms,
+}
+
 /// A bundle that a server was asked to serve.
 #[derive(Debug)]
 struct Commit<'a> {
@@ -207,6 +219,20 @@ impl<'a> View<'a> {
             }
         }
         up
+    }
+
+    /// The deaths of servers while one bundle alone was in force.
+    pub(crate) fn deaths(&self) -> impl Iterator<Item = Death<'a>> {
+        self.faults.iter().enumerate().filter_map(|(place, (at, fault))| {
+            let (Fault::Crash { server } | Fault::Kill { server } | Fault::Stop { server }) = fault
+            else {
+                return None;
+            };
+            let terms = self.in_force(*at, *at);
+            let [terms] = terms.as_slice() else { return None };
+            let peer = terms.servers.keys().find(|name| *name != server)?;
+            Some(Death { place, at: *at, server, peer, terms })
+        })
     }
 
     /// When a server last started before this time; 0 for the first start.

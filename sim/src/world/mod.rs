@@ -9,6 +9,7 @@ pub mod links;
 pub mod net;
 pub mod peer_tap;
 pub mod replay;
+mod rest;
 pub mod setup;
 pub mod tap;
 pub mod turmoil_world;

@@ -1,9 +1,10 @@
 //! What is run, in either world: a configuration, what is done to it, and what all runs of it share.
 
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use crate::scenario::Plan;
-use crate::subject::Subject;
+use crate::scenario::{Action, Plan, Reload, Scenario, ScenarioError};
+use crate::subject::{Subject, SubjectError};
 use crate::world::core_world::Ground;
 
 /// What is run: a configuration, what is done to it, and what its reloads apply, in the order of the plan.
@@ -21,7 +22,48 @@ pub struct Setup {
     ground: OnceLock<Result<Arc<Ground>, String>>,
 }
 
+/// Why a scenario cannot be run on a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SetupError {
+    /// It does not fit.
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
+    /// What it reloads cannot be simulated.
+    #[error(transparent)]
+    Subject(#[from] SubjectError),
+}
+
 impl Setup {
+    /// A scenario on a configuration. Manifests that it reloads are read from this folder.
+    ///
+    /// # Errors
+    /// It does not fit, or what it reloads cannot be simulated.
+    pub fn of(scenario: &Scenario, subject: Subject, folder: &Path) -> Result<Self, SetupError> {
+        let plan = scenario.plan(&subject.manifest)?;
+        let mut reloads = Vec::new();
+        for (_, action) in &plan.actions {
+            match action {
+                Action::Reload(Reload { manifest: Some(manifest), .. }) => {
+                    reloads.push(Subject::load(&folder.join(manifest), Some(subject.start))?);
+                }
+                Action::Reload(reload) => reloads.push(subject.reloaded(reload)?),
+                _ => {}
+            }
+        }
+        Ok(Self::new(subject, plan, reloads))
+    }
+
+    /// The same with licenses that its own vendor signs: a mutant that changes what a signature is about would take
+    /// none of before.
+    ///
+    /// # Errors
+    /// There is no bundle of it.
+    pub fn reissued(&self) -> Result<Self, SubjectError> {
+        let reloads: Result<Vec<_>, _> = self.reloads.iter().map(Subject::reissued).collect();
+        let reissued = Self::new(self.subject.reissued()?, self.plan.clone(), reloads?);
+        Ok(Self { keeps_history: self.keeps_history, ..reissued })
+    }
+
     /// A configuration and what is done to it.
     #[must_use]
     pub fn new(subject: Subject, plan: Plan, reloads: Vec<Subject>) -> Self {

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, UNIX_EPOCH};
 
-use tandem::manifest::types::Role;
 use tandem::measure::Span;
 use tandem::reconcile::observe::Target;
 use tandem::store::Store;
@@ -28,14 +27,11 @@ use crate::subject::Subject;
 use crate::world::leak_net;
 use crate::world::links::Links;
 use crate::world::net::{FIRST_PORT, Wiring};
+use crate::world::rest::{self, REST_MS};
 use crate::world::setup::Setup;
 
 /// The tick: never above the least latency, or the order within it is lost.
 const TICK: Duration = Duration::from_millis(1);
-/// How long both servers must say the same before the pair counts as at rest.
-const REST_MS: u64 = 2_000;
-/// What coming to rest may take beside the waits of the protocol.
-const SLACK: Span = Span::from_secs(10);
 
 /// Runs a seed. To be called on a thread of its own.
 #[must_use]
@@ -372,7 +368,7 @@ impl<'a> Stage<'a> {
     /// Goes on until the pair is at rest for a while, or too long for that.
     fn settle(&mut self) -> Result<Option<String>, String> {
         let redundancy = &self.setup.subject.config.redundancy;
-        let bound = redundancy.failover_after.times(3) + redundancy.alone_after() + SLACK;
+        let bound = rest::within(redundancy);
         let end = self.now + bound.ms() + REST_MS;
         let every = observer::interval(&self.setup.subject).ms();
         let mut since = None;
@@ -387,28 +383,9 @@ impl<'a> Stage<'a> {
         Ok(self.trouble().map(|what| format!("{what}, {bound} after everything was mended")))
     }
 
-    /// What keeps the pair from being at rest: the primary active, the secondary standby, both paired on one bundle.
+    /// What keeps the pair from being at rest.
     fn trouble(&self) -> Option<String> {
-        let config = &self.setup.subject.config;
-        let (primary, secondary) =
-            (config.server_of(Role::Primary), config.server_of(Role::Secondary));
-        let said = |name: &str| {
-            self.said(name, self.now).ok_or_else(|| format!("`{name}` does not answer"))
-        };
-        let found = said(primary.name.as_str())
-            .and_then(|one| said(secondary.name.as_str()).map(|other| (one, other)));
-        let (one, other) = match found {
-            Ok(both) => both,
-            Err(reason) => return Some(reason),
-        };
-        if one.state != "active" || other.state != "standby" {
-            let (a, b) = (&primary.name, &secondary.name);
-            return Some(format!("`{a}` is {} and `{b}` is {}", one.state, other.state));
-        }
-        if (&one.bundle, one.generation) != (&other.bundle, other.generation) {
-            return Some("the two run different bundles".into());
-        }
-        (!one.paired || !other.paired).then(|| "the two are not paired".into())
+        rest::trouble(&self.setup.subject.config, |name| self.said(name, self.now))
     }
 
     /// What a server last said of itself before a time, unless that was too long ago.
@@ -423,14 +400,7 @@ impl<'a> Stage<'a> {
 
     fn is_unmet(&self, expected: &Expected) -> Option<Unmet> {
         let at = expected.at.ms();
-        for (server, wanted) in [(&expected.active, "active"), (&expected.standby, "standby")] {
-            let Some(server) = server else { continue };
-            let state = self.said(server, at).map_or("silent".to_owned(), |said| said.state);
-            if state != wanted {
-                return Some(Unmet { at, what: format!("`{server}` is {state}, not {wanted}") });
-            }
-        }
-        None
+        rest::unmet(expected, |name| self.said(name, at).map(|said| said.state))
     }
 
     /// Reads what each disk would hold if the power went off now. The servers go on with the disks that they have.
@@ -443,17 +413,7 @@ impl<'a> Stage<'a> {
             disk.power_on(&mut choices);
             match Store::open(&disk) {
                 Ok((_store, durable)) => {
-                    let event = Event::OnDisk {
-                        server: server.clone(),
-                        generation: durable.committed.as_ref().map_or(0, |one| one.generation.0),
-                        bundle: durable.committed.as_ref().map(|one| one.hash().to_string()),
-                        leases: durable
-                            .ledger
-                            .leases
-                            .iter()
-                            .map(|one| one.id.to_string())
-                            .collect(),
-                    };
+                    let event = Event::on_disk(server, &durable);
                     self.common.recorder.note("world", event);
                 }
                 Err(error) => {

@@ -172,12 +172,8 @@ fn play(setup: &Setup, mut choices: Choices) -> (Run, Choices) {
 
 fn perform(setup: &Setup, choices: Choices, is_real: bool) -> (Run, Choices) {
     let seed = choices.seed();
-    // What was seen before on this thread is not this run's.
-    let _ = tandem::seen::take();
-    let (mut run, choices) = match Stage::set(setup, choices, is_real) {
+    match Stage::set(setup, choices, is_real) {
         Ok(stage) => stage.play(),
         Err(reason) => (Run::failed(seed, reason), Choices::from_seed(seed)),
-    };
-    run.seen = tandem::seen::take();
-    (run, choices)
+    }
 }

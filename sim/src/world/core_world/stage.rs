@@ -6,9 +6,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use tandem::manifest::types::Role;
 use tandem::measure::Span;
-use tandem::pair::{Effect, State};
+use tandem::pair::Effect;
 
 use super::clock::Clock;
 use super::connection::Connection;
@@ -25,12 +24,9 @@ use crate::history::{self, Fault};
 use crate::run::{Run, Unmet, World};
 use crate::scenario::{Action, Expected, Mishap, Plan, Reload};
 use crate::seed::Choices;
+use crate::world::rest::{self, REST_MS};
 use crate::world::setup::Setup;
 
-/// How long both servers must be as they should before the pair counts as at rest.
-const REST_MS: u64 = 2_000;
-/// What coming to rest may take beside the waits of the protocol.
-const SLACK: Span = Span::from_secs(10);
 /// The most that clocks differ where nothing is said of them, in millionths.
 const PPM: u64 = 200;
 /// The least that a message takes.
@@ -367,24 +363,23 @@ impl<'a> Stage<'a> {
         self.note(Fault::Disk { server: server.to_owned(), what: what.to_owned() });
     }
 
-    fn cut(&mut self, from: Node, to: Node) {
+    /// What one sends the other does not pass from now on: it is lost, or it waits.
+    fn block(&mut self, from: Node, to: Node, how: impl FnOnce(&mut super::network::Link)) {
         let Some(link) = self.network.link_mut(from, to) else { return };
         let passed = link.passes();
-        link.is_cut = true;
+        how(link);
         if passed {
             let (from, to) = (self.name(from), self.name(to));
             self.note(Fault::Cut { from, to });
         }
     }
 
+    fn cut(&mut self, from: Node, to: Node) {
+        self.block(from, to, |link| link.is_cut = true);
+    }
+
     fn hold(&mut self, from: Node, to: Node) {
-        let Some(link) = self.network.link_mut(from, to) else { return };
-        let passed = link.passes();
-        link.is_held = true;
-        if passed {
-            let (from, to) = (self.name(from), self.name(to));
-            self.note(Fault::Cut { from, to });
-        }
+        self.block(from, to, |link| link.is_held = true);
     }
 
     /// What one sends the other passes again, and fast.
@@ -436,7 +431,7 @@ impl<'a> Stage<'a> {
     /// Goes on until the pair is at rest for a while, or too long for that.
     fn settle(&mut self) -> Option<String> {
         let redundancy = &self.setup.subject.config.redundancy;
-        let bound = redundancy.failover_after.times(3) + redundancy.alone_after() + SLACK;
+        let bound = rest::within(redundancy);
         let end = self.log.now + (bound.ms() + REST_MS) * MS;
         let every = (redundancy.heartbeat.ms() * MS).max(LOOK_EVERY);
         let mut since = None;
@@ -451,45 +446,24 @@ impl<'a> Stage<'a> {
         self.trouble().map(|what| format!("{what}, {bound} after everything was mended"))
     }
 
-    /// What keeps the pair from being at rest: the primary active, the secondary standby, both paired on one bundle.
+    /// What keeps the pair from being at rest.
     fn trouble(&self) -> Option<String> {
-        let config = &self.setup.subject.config;
-        let at = |role: Role| self.server(config.server_of(role).name.as_str());
-        let (one, other) = (at(Role::Primary), at(Role::Secondary));
-        let (a, b) = (self.name(one), self.name(other));
-        let Some(first) = self.machines[one].pair() else {
-            return Some(format!("`{a}` does not answer"));
-        };
-        let Some(second) = self.machines[other].pair() else {
-            return Some(format!("`{b}` does not answer"));
-        };
-        let (is, does) = (first.standing().state, second.standing().state);
-        if (is, does) != (State::Active, State::Standby) {
-            return Some(format!("`{a}` is {is} and `{b}` is {does}"));
-        }
-        let runs = |pair: &tandem::pair::Pair| {
-            (pair.generation(), pair.committed().map(tandem::pair::Committed::hash))
-        };
-        if runs(first) != runs(second) {
-            return Some("the two run different bundles".into());
-        }
-        let paired = first.is_paired() && second.is_paired();
-        (!paired).then(|| "the two are not paired".into())
+        rest::trouble(&self.setup.subject.config, |name| {
+            let pair = self.machines[self.server(name)].pair()?;
+            Some(history::Said {
+                state: pair.standing().state.as_str().to_owned(),
+                generation: pair.generation().0,
+                bundle: pair.committed().map(|one| one.hash().to_string()),
+                paired: pair.is_paired(),
+            })
+        })
     }
 
     fn is_unmet(&self, expected: &Expected) -> Option<Unmet> {
-        let at = expected.at.ms();
-        for (server, wanted) in
-            [(&expected.active, State::Active), (&expected.standby, State::Standby)]
-        {
-            let Some(server) = server else { continue };
-            let state = self.machines[self.server(server)].state();
-            if state != Some(wanted) {
-                let state = state.map_or("silent", State::as_str);
-                return Some(Unmet { at, what: format!("`{server}` is {state}, not {wanted}") });
-            }
-        }
-        None
+        rest::unmet(expected, |name| {
+            let state = self.machines[self.server(name)].state();
+            state.map(|state| state.as_str().to_owned())
+        })
     }
 
     /// Reads what each disk would hold if the power went off now.
@@ -497,12 +471,8 @@ impl<'a> Stage<'a> {
         let seed = self.choices.seed() ^ self.log.now;
         for at in [0, 1] {
             let server = self.name(at);
-            let seen = self.machines[at].disk.look(seed, |durable| history::Event::OnDisk {
-                server: server.clone(),
-                generation: durable.committed.as_ref().map_or(0, |one| one.generation.0),
-                bundle: durable.committed.as_ref().map(|one| one.hash().to_string()),
-                leases: durable.ledger.leases.iter().map(|one| one.id.to_string()).collect(),
-            });
+            let disk = &mut self.machines[at].disk;
+            let seen = disk.look(seed, |durable| history::Event::on_disk(&server, durable));
             match seen {
                 Ok(event) => self.log.note("world", event),
                 Err(error) => {
