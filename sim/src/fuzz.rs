@@ -19,8 +19,8 @@ use crate::subject::{Subject, SubjectError};
 use crate::world::core_world::{self, States};
 use crate::world::setup::Setup;
 
-/// How many runs a failure is shrunk in.
-const SHRINK_RUNS: usize = 3_000;
+/// How many runs a failure is shrunk in: some seconds.
+const SHRINK_RUNS: usize = 600;
 /// How many failures of one kind are shrunk and kept.
 const KEPT: usize = 3;
 /// The seats of each license where no manifest is given: few, so that they are always short.

@@ -46,17 +46,17 @@ impl Pair {
         }
     }
 
-    /// When the oldest unfinished write has taken too long.
+    /// When the oldest unfinished write has taken too long. A server without a bundle has nothing that its peer waits for.
     pub(super) fn disk_hangs_at(&self) -> Option<Moment> {
+        if self.config.is_none() || mutant!(HungDiskUnnoticed) {
+            return None;
+        }
         let (_, ordered) = self.writing.front()?;
         Some(*ordered + self.redundancy().disk_hangs_after())
     }
 
     /// The disk hangs: whatever this server says from now on may never become true.
     pub(super) fn be_stuck(&mut self, out: &mut Vec<Effect>) {
-        if self.config.is_none() || mutant!(HungDiskUnnoticed) {
-            return;
-        }
         seen!(DiskHung);
         self.refuse_waiting(&Refusal::Recovering, out);
         let also = self.committing.take().map(|committing| committing.also).unwrap_or_default();

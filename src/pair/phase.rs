@@ -115,6 +115,13 @@ pub(super) enum Peering {
     Paired,
 }
 
+impl Peering {
+    /// Whether it is the peer's turn, so that a peer that does not take it is given up. A write of its own is waited for.
+    pub(super) const fn waits_for_peer(self) -> bool {
+        matches!(self, Self::Lost | Self::Asking | Self::CatchingUp | Self::Pairing)
+    }
+}
+
 /// A connection to the peer.
 #[derive(Clone, Debug)]
 pub(super) struct Link {

@@ -384,6 +384,10 @@ impl Script {
                 let due = |pair: &Pair| pair.deadline().is_some_and(|deadline| deadline <= now);
                 if self.machines[at].pair.as_ref().is_some_and(due) {
                     self.tell(at, Input::Deadline);
+                    // A deadline that is due and changes nothing would be told again for ever.
+                    let deadline = self.machines[at].pair.as_ref().and_then(Pair::deadline);
+                    let due = deadline.is_some_and(|deadline| deadline.ms() <= self.now);
+                    assert!(!due, "server {at} asks for the time at {} again and again", self.now);
                 }
             }
         }

@@ -64,12 +64,9 @@ impl Pair {
             Phase::Active(active) => {
                 timers[2] = active.grace.map(|at| (Timer::Grace, at));
                 timers[3] = self.ledger.deadline().map(|at| (Timer::Lease, at));
-                let decided = matches!(
-                    active.peering,
-                    Peering::Alone | Peering::GoingAlone | Peering::Paired
-                );
+                let waits = active.peering.waits_for_peer();
+                timers[4] = waits.then_some((Timer::Alone, active.alone_at));
                 timers[8] = self.queue_at().map(|at| (Timer::Queue, at));
-                timers[4] = (!decided).then_some((Timer::Alone, active.alone_at));
             }
             Phase::Unconfigured
             | Phase::TakingOver
@@ -187,9 +184,8 @@ impl Pair {
     }
 
     fn stop_waiting_for_peer(&mut self, out: &mut Vec<Effect>) {
-        let waits = matches!(&self.phase, Phase::Active(active)
-            if !matches!(active.peering, Peering::Alone | Peering::GoingAlone | Peering::Merging));
-        if !waits {
+        // The peer may have been lost or found since this became due.
+        if !matches!(&self.phase, Phase::Active(active) if active.peering.waits_for_peer()) {
             return;
         }
         // One that is there and does not get in step must not keep clients waiting again at once.

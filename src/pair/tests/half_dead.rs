@@ -54,6 +54,32 @@ fn a_primary_goes_on_alone_when_its_secondarys_disk_hangs() {
 }
 
 #[test]
+fn a_server_without_a_bundle_whose_disk_hangs_waits_for_it() {
+    let mut script = Script::begin();
+    script.disk_ms[A] = HUNG;
+    let asked = script.ask_commit(A, config(3), 1);
+    script.run(2 * FAILOVER);
+    assert_eq!(script.pair(A).standing().state, State::Unconfigured);
+    script.finish_writes(A);
+    assert!(matches!(script.answer(asked, 100), Some(Reply::Committed { .. })));
+}
+
+#[test]
+fn a_merge_that_is_written_slowly_is_waited_for() {
+    // The secondary serves, and the primary is about to go on alone.
+    for healed in (FAILOVER + 300..2 * FAILOVER + 600).step_by(100) {
+        let mut script = Script::paired(3);
+        script.cut = true;
+        script.run(healed);
+        script.disk_ms[A] = FAILOVER / 2 - 200;
+        script.cut = false;
+        script.hang_up();
+        script.run(4 * FAILOVER);
+        assert_eq!(script.states(), (State::Active, State::Standby), "healed after {healed} ms");
+    }
+}
+
+#[test]
 fn a_disk_that_is_slow_and_writes_is_no_disk_that_hangs() {
     let mut script = Script::paired(3);
     script.disk_ms = [FAILOVER / 2 - 200; 2];

@@ -8,7 +8,7 @@ use tandem::api::{Problem, ProblemCode};
 use tandem::bundle::Config;
 use tandem::failover::Timing;
 use tandem::manifest::types::Role;
-use tandem::measure::{Generation, Now, Seats};
+use tandem::measure::{Generation, Moment, Now, Seats};
 use tandem::name::{BundleHash, LeaseId};
 use tandem::pair::{
     Checkout, Command, Commit, Effect, Held, Input, Nonce, Pair, Refusal, Reply, State, Ticket,
@@ -35,6 +35,8 @@ const STARTS_WITHIN: Micros = 50 * MS;
 const WRITES_WITHIN: Micros = 5 * MS;
 /// Within how long what a dark machine did not take in is sent again.
 const SENT_AGAIN_WITHIN: Micros = 1_000 * MS;
+/// How often in a row a pair may be told of a deadline that stays due.
+const IDLE_DEADLINES: u32 = 100;
 /// How many inputs go before a deadline that has come.
 const INPUTS_BEFORE_DEADLINE: usize = 64;
 
@@ -69,6 +71,8 @@ pub(super) struct Process {
     pending: Vec<(Ticket, u64, Party)>,
     tickets: u64,
     alarm: Micros,
+    /// How often in a row it was told of a deadline that stayed due.
+    idle_deadlines: u32,
     staged: Option<Staged>,
 }
 
@@ -150,6 +154,7 @@ impl Process {
             pending: Vec::new(),
             tickets: 0,
             alarm: Micros::MAX,
+            idle_deadlines: 0,
             staged: None,
         }
     }
@@ -317,8 +322,26 @@ impl Stage<'_> {
         if deadline.is_some_and(|deadline| deadline <= moment) {
             self.log.trace(kind::DEADLINE, at as u64, moment.ms());
             self.tell(at, Input::Deadline);
+            self.expect_progress(at, moment);
         } else {
             self.arm(at);
+        }
+    }
+
+    /// A pair whose deadline stays due after it was told of it asks for the time for ever.
+    fn expect_progress(&mut self, at: Node, told: Moment) {
+        let Some(process) = self.machines[at].process.as_mut() else { return };
+        let deadline = process.pair.as_ref().and_then(|pair| pair.deadline());
+        if deadline.is_none_or(|deadline| deadline > told) {
+            process.idle_deadlines = 0;
+            return;
+        }
+        process.idle_deadlines += 1;
+        if process.idle_deadlines > IDLE_DEADLINES {
+            let name = &self.ground.servers[at];
+            let reason =
+                format!("{name} was told again and again of a deadline at {} ms", told.ms());
+            self.failure.get_or_insert(reason);
         }
     }
 

@@ -59,7 +59,7 @@ pub(super) struct Stage<'a> {
     /// How many expectations were looked at.
     expected: usize,
     unmet: Vec<Unmet>,
-    failure: Option<String>,
+    pub(super) failure: Option<String>,
     states: super::States,
 }
 
@@ -157,6 +157,10 @@ impl<'a> Stage<'a> {
             while let Some((at, event)) = self.queue.pop_until(stop) {
                 self.log.now = at;
                 self.happen(event);
+                // It may be one that never lets the time go on.
+                if self.failure.is_some() {
+                    return self.log.now = self.log.now.max(end);
+                }
             }
             self.log.now = self.log.now.max(stop);
             let Some(expected) = next.filter(|one| one.at.ms() * MS <= stop) else { return };
