@@ -53,7 +53,7 @@ impl From<Refusal> for Problem {
             Refusal::BorrowNotAllowed { why } => Self::new(ProblemCode::BorrowNotAllowed, why),
             Refusal::NotPaired { retry_after } => problem(
                 ProblemCode::Grace,
-                "seats are lent only while both servers keep every grant, and they are not in step: ask again",
+                "this is done only while both servers keep every grant, and they are not in step: ask again",
             )
             .retry_after(retry_after),
             Refusal::TooManyWaiting => problem(

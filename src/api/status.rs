@@ -123,6 +123,13 @@ pub struct ProductStatus {
     pub waiting: u32,
     /// The seats held beyond the capacity, which drain.
     pub over_grant: Seats,
+    /// In the mode `escrow`: the seats that this server may give while it cannot count on the other one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Seats>,
+    /// In the mode `escrow`: the seats of leases that ran out at this server and may live at the other one. They are not
+    /// given to anybody before the two are paired again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parked: Option<Seats>,
     /// How long a secondary that serves may go on without hearing its primary, by the vendor's say: after that its
     /// capacity is 0 and what is held drains. Absent where that is not limited.
     #[serde(with = "ms::option", default, skip_serializing_if = "Option::is_none")]

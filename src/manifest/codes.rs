@@ -49,7 +49,6 @@ pub static ALL: &[&Code] = &[
     &check::same_address::CODE,
     &check::key_missing::CODE,
     &check::not_in_force::CODE,
-    &check::mode_not_served::CODE,
     &check::license_damaged::CODE,
     &check::license_signature::CODE,
     &check::vendor_not_trusted::CODE,

@@ -166,7 +166,7 @@ pub enum Refusal {
         /// Why.
         why: String,
     },
-    /// Seats are lent only while both servers keep every grant: ask again.
+    /// Seats are lent, and the mode is changed, only while both servers keep every grant: ask again.
     NotPaired {
         /// After how long.
         retry_after: Span,

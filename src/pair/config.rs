@@ -78,6 +78,15 @@ impl Pair {
             }
             return;
         }
+        if let Some(ticket) = ticket
+            && self.changes_mode(&commit.config)
+            && !self.is_paired()
+        {
+            // Two servers in two modes, apart, would keep neither's promise.
+            let retry_after = self.redundancy().heartbeat;
+            let refused = Reply::Refused(Refusal::NotPaired { retry_after });
+            return out.push(Effect::Reply(ticket, Box::new(refused)));
+        }
         let (generation, also) = (commit.generation, Vec::new());
         self.committing = Some(Committing { generation, hash, also });
         let committed = Committed {

@@ -14,6 +14,7 @@ use super::command::{Refusal, Reply};
 use super::io::Effect;
 use super::phase::{Peering, Phase};
 use super::{Pair, terms};
+use crate::bundle::Config;
 use crate::ledger::{Reach, Record, Void};
 use crate::manifest::types::Mode;
 use crate::measure::Moment;
@@ -23,6 +24,12 @@ use crate::{mutant, seen};
 impl Pair {
     pub(super) fn is_escrow(&self) -> bool {
         self.config.as_ref().is_some_and(|config| config.redundancy.mode == Mode::Escrow)
+    }
+
+    /// Whether a bundle runs another mode than the one that runs.
+    pub(super) fn changes_mode(&self, config: &Config) -> bool {
+        let ours = self.config.as_ref();
+        ours.is_some_and(|ours| ours.redundancy.mode != config.redundancy.mode)
     }
 
     /// Whose slots this server may use: those of both only while every grant is on both disks before it is answered.

@@ -72,6 +72,10 @@ pub struct ProductStatus {
     pub waiting: usize,
     /// The seats held above the capacity.
     pub over_grant: Seats,
+    /// Escrow: the slots that this server may use while it cannot count on the other.
+    pub quota: Option<Seats>,
+    /// Escrow: the seats of leases that ran out here and keep their slots, since they may live at the other server.
+    pub parked: Option<Seats>,
     /// How long this server, a secondary that serves, may go on without hearing its primary, where that is limited.
     pub standalone_ends_in: Option<Span>,
 }
@@ -124,6 +128,8 @@ impl Pair {
                 borrowed: self.ledger.borrowed(name),
                 waiting: self.ledger.waiting(name),
                 over_grant: self.ledger.over_grant(name, &terms),
+                quota: terms.is_escrow().then(|| self.ledger.quota(name, &terms)),
+                parked: terms.is_escrow().then(|| self.ledger.parked(name)),
                 standalone_ends_in: serves.then(|| terms.standalone_left(name)).flatten(),
             }
         };

@@ -145,6 +145,7 @@ pub(crate) fn human(pair: &PairStatus, operators: &[SshPublicKey]) -> String {
         let others: Vec<&Status> = shown.filter(|other| other.name != status.name).collect();
         if !status.products.is_empty() {
             text.push_str(&format!("\n{}\n", products_table(status, &others)));
+            text.push_str(&quotas(status));
             text.push_str(&standalone(status));
         }
     }
@@ -257,6 +258,29 @@ fn products_table(status: &Status, others: &[&Status]) -> Table {
         ]);
     }
     table
+}
+
+/// What a server may give by itself in the mode `escrow`, where it is by itself.
+fn quotas(status: &Status) -> String {
+    let mut text = String::new();
+    if status.peer.as_ref().is_some_and(|peer| peer.paired) {
+        return text;
+    }
+    for product in &status.products {
+        let Some(quota) = product.quota else { continue };
+        let (name, server) = (quote(product.product.as_str()), quote(status.name.as_str()));
+        let capacity = product.capacity;
+        text.push_str(&format!(
+            "{name}: {server} may give {quota} of {capacity} seats while it cannot count on the other server\n"
+        ));
+        if let Some(parked) = product.parked.filter(|parked| parked.0 > 0) {
+            text.push_str(&format!(
+                "{name}: {parked} seats ran out at {server} and may be held at the other server: nobody gets them before \
+                 the two are paired\n"
+            ));
+        }
+    }
+    text
 }
 
 /// Until when a secondary may serve by itself.

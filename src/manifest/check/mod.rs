@@ -23,7 +23,6 @@ pub mod license_repeated;
 pub mod license_signature;
 pub mod manifest_not_readable;
 pub mod mode_not_allowed;
-pub mod mode_not_served;
 pub mod no_operator;
 pub mod not_in_force;
 pub mod product_not_assigned;
@@ -166,7 +165,6 @@ const RULES: &[Rule] = &[
     same_address::check,
     key_missing::check,
     not_in_force::check,
-    mode_not_served::check,
     license_damaged::check,
     license_signature::check,
     vendor_not_trusted::check,

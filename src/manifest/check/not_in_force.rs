@@ -14,7 +14,7 @@ use super::key_missing::is_loopback;
 use super::report::Report;
 use crate::manifest::finding::Code;
 use crate::manifest::places::{Step, path};
-use crate::manifest::types::{Escrow, Manifest};
+use crate::manifest::types::Manifest;
 
 /// A setting is accepted, but this version does not act on it yet.
 pub static CODE: Code = Code::warning("W0106", "not-in-force");
@@ -28,13 +28,6 @@ struct Setting {
 
 /// One entry a setting; what comes into force leaves the table.
 const SETTINGS: &[Setting] = &[
-    Setting {
-        used: |manifest| {
-            once(manifest.redundancy.escrow != Escrow::default(), path!["redundancy", "escrow"])
-        },
-        message: "`redundancy.escrow` has no effect: this version runs the mode `mirror` only",
-        help: "leave it out",
-    },
     Setting {
         used: |manifest| {
             let keyed = manifest.users.iter().zip(0_usize..).filter(|(user, _)| user.key.is_some());
@@ -70,8 +63,4 @@ pub(super) fn check(facts: &Facts<'_>, report: &mut Report<'_>) {
         };
         report.at(&CODE, first, format!("{}{more}", setting.message), setting.help.to_owned());
     }
-}
-
-fn once(used: bool, path: &[Step]) -> Vec<Vec<Step>> {
-    if used { vec![path.to_vec()] } else { Vec::new() }
 }

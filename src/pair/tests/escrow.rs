@@ -332,6 +332,15 @@ fn a_mode_that_changes_on_a_live_pair_keeps_every_holder() {
     assert_eq!(at_a + at_b, 1);
 }
 
+#[test]
+fn a_mode_is_not_changed_while_the_two_are_apart() {
+    let mut script = Script::paired(5);
+    script.split();
+    let ticket = script.ask_commit(A, config_as(5, "escrow"), 2);
+    let answer = script.answer(ticket, 100);
+    assert!(matches!(answer, Some(Reply::Refused(Refusal::NotPaired { .. }))), "{answer:?}");
+}
+
 impl Script {
     fn states_of(&self, at: usize) -> State {
         self.pair(at).standing().state

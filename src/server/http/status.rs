@@ -128,6 +128,8 @@ fn product(status: crate::pair::ProductStatus) -> api::ProductStatus {
         reserved: status.reserved,
         waiting: u32::try_from(status.waiting).unwrap_or(u32::MAX),
         over_grant: status.over_grant,
+        quota: status.quota,
+        parked: status.parked,
         standalone_ends_in_ms: status.standalone_ends_in,
     }
 }
