@@ -264,8 +264,8 @@ pub fn run() -> ExitCode {
             }
             Err(trouble) => return unusable(&trouble),
         },
-        Verb::Fuzz(args) => match crate::fuzz::setup(args.manifest.as_deref()) {
-            Ok(setup) => fuzz::run(&args, &setup),
+        Verb::Fuzz(args) => match crate::fuzz::setups(args.manifest.as_deref(), args.mode()) {
+            Ok(setups) => fuzz::run(&args, &setups),
             Err(trouble) => return unusable(&trouble),
         },
         Verb::Replay(args) => match recorded::read(&args.file) {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use tandem::manifest::types::Mode;
 use tandem::measure::{Seats, Span};
 use tandem::name::UserName;
 use tandem::seen::{Mark, Marks};
@@ -40,15 +41,28 @@ const PROMISES: [Promise; 7] = [
     Promise::Convergence,
 ];
 
-/// What is run by fuzzing: a manifest, or the example with few seats and a short ttl.
+/// What the seeds run, in turn: a manifest in its own mode, or the example in both; or either in the mode asked for.
 ///
 /// # Errors
 /// The configuration cannot be simulated.
-pub fn setup(manifest: Option<&Path>) -> Result<Setup, SubjectError> {
+pub fn setups(manifest: Option<&Path>, mode: Option<Mode>) -> Result<Vec<Setup>, SubjectError> {
+    let modes = match (manifest, mode) {
+        (None, None) => vec![Some(Mode::Mirror), Some(Mode::Escrow)],
+        _ => vec![mode],
+    };
+    modes.into_iter().map(|mode| setup(manifest, mode)).collect()
+}
+
+/// What is run by fuzzing: a manifest, or the example with few seats and a short ttl; in a mode, or in its own.
+///
+/// # Errors
+/// The configuration cannot be simulated.
+pub fn setup(manifest: Option<&Path>, mode: Option<Mode>) -> Result<Setup, SubjectError> {
     let subject = match manifest {
         Some(path) => Subject::load(path, None)?,
         None => small(&Subject::example(None)?)?,
     };
+    let subject = mode.map_or(Ok(subject.clone()), |mode| subject.in_mode(mode))?;
     let scenario = Scenario {
         scenario: "fuzz".to_owned(),
         clients: crate::scenario::Clients {
@@ -66,7 +80,10 @@ pub fn setup(manifest: Option<&Path>) -> Result<Setup, SubjectError> {
     for reload in reloads_of() {
         reloads.push(subject.reloaded(&reload)?);
     }
-    Ok(Setup::new(subject, plan, reloads))
+    reloads.push(subject.with_roles_swapped()?);
+    let mut setup = Setup::new(subject, plan, reloads);
+    setup.swaps = true;
+    Ok(setup)
 }
 
 fn reloads_of() -> Vec<Reload> {
@@ -91,6 +108,8 @@ fn small(subject: &Subject) -> Result<Subject, SubjectError> {
 pub struct Found {
     /// How many seeds were run.
     pub seeds: u64,
+    /// How many of them in which mode.
+    pub modes: BTreeMap<Mode, u64>,
     /// How much was simulated, in milliseconds.
     pub simulated_ms: u64,
     /// Which marks were come to.
@@ -106,6 +125,8 @@ pub struct Found {
 pub struct Failed {
     /// The seed.
     pub seed: u64,
+    /// The mode that its pair ran.
+    pub mode: Mode,
     /// The promise, `converge` or `simulator`.
     pub oracle: String,
     /// When, in milliseconds since the run began.
@@ -124,9 +145,18 @@ impl Found {
     }
 }
 
-/// Runs seeds from the first on, so many at once, until it is time to stop.
+/// The setup of a seed: they come in turn.
+fn of_seed(setups: &[Setup], seed: u64) -> &Setup {
+    let turn = usize::try_from(seed % setups.len().max(1) as u64).unwrap_or(0);
+    &setups[turn]
+}
+
+/// Runs seeds from the first on, so many at once, until it is time to stop; each on the next of the setups.
+///
+/// # Panics
+/// There is no setup.
 pub fn fuzz(
-    setup: &Setup,
+    setups: &[Setup],
     manifest: Option<&str>,
     first: u64,
     jobs: usize,
@@ -141,10 +171,11 @@ pub fn fuzz(
             scope.spawn(|| {
                 while !stopped.load(Ordering::Relaxed) && goes_on() {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
+                    let setup = of_seed(setups, seed);
                     let run = core_world::run_caught(setup, seed);
                     done(&run);
                     let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-                    found.take(&run);
+                    found.take(&run, setup.subject.config.redundancy.mode);
                 }
                 stopped.store(true, Ordering::Relaxed);
             });
@@ -157,6 +188,7 @@ pub fn fuzz(
         let known = kept.entry(failed.oracle.clone()).or_default();
         *known += 1;
         if *known <= KEPT && failed.oracle != "simulator" {
+            let setup = of_seed(setups, failed.seed);
             failed.regression = Some(Box::new(shrunk(setup, manifest, failed)));
         }
     }
@@ -164,21 +196,24 @@ pub fn fuzz(
 }
 
 impl Found {
-    fn take(&mut self, run: &Run) {
+    fn take(&mut self, run: &Run, mode: Mode) {
         self.seeds += 1;
+        *self.modes.entry(mode).or_default() += 1;
         self.simulated_ms += run.simulated_ms;
         self.seen = self.seen.union(run.seen);
         self.states = self.states.union(run.states);
         if let Some((oracle, at, what)) = run.failed_oracle() {
             let (oracle, what) = (oracle.to_owned(), what.to_owned());
-            self.failed.push(Failed { seed: run.seed, oracle, at, what, regression: None });
+            let seed = run.seed;
+            self.failed.push(Failed { seed, mode, oracle, at, what, regression: None });
         }
     }
 }
 
 fn shrunk(setup: &Setup, manifest: Option<&str>, failed: &Failed) -> Regression {
     let (run, choices) = core_world::run_recorded(setup, failed.seed);
-    let whole = Regression::of_fuzz(manifest.map(str::to_owned), failed.seed, &run, &choices);
+    let manifest = manifest.map(str::to_owned);
+    let whole = Regression::of_fuzz(manifest, failed.mode, failed.seed, &run, &choices);
     whole.shrunk(setup)
 }
 

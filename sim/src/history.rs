@@ -373,6 +373,11 @@ pub enum Fault {
         /// To whom.
         to: String,
     },
+    /// An operator said that a server is dead and serves nobody.
+    Fence {
+        /// Which.
+        server: String,
+    },
 }
 
 /// Writes a history as one JSON object a line.

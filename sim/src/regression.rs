@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use tandem::manifest::types::Mode;
 use tandem::measure::Timestamp;
 
 use crate::fuzz;
@@ -30,6 +31,9 @@ pub struct Regression {
     /// The manifest, from where the program was run; absent: the scenario's own, or the built-in one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<String>,
+    /// The redundancy mode, where there is no scenario; absent: the manifest's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
     /// The date at which the run starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<Timestamp>,
@@ -65,11 +69,18 @@ pub enum RegressionError {
 impl Regression {
     /// What a run of `fuzz` made.
     #[must_use]
-    pub fn of_fuzz(manifest: Option<String>, seed: u64, run: &Run, choices: &[Choice]) -> Self {
+    pub fn of_fuzz(
+        manifest: Option<String>,
+        mode: Mode,
+        seed: u64,
+        run: &Run,
+        choices: &[Choice],
+    ) -> Self {
         let new = Self {
             schema: SCHEMA,
             scenario: None,
             manifest,
+            mode: Some(mode),
             date: None,
             seed,
             oracle: None,
@@ -134,7 +145,7 @@ impl Regression {
     /// Its scenario or its configuration cannot be simulated.
     pub fn setup(&self) -> Result<Setup, RegressionError> {
         let Some(scenario) = &self.scenario else {
-            return Ok(fuzz::setup(self.manifest.as_deref().map(Path::new))?);
+            return Ok(fuzz::setup(self.manifest.as_deref().map(Path::new), self.mode)?);
         };
         let subject = match &self.manifest {
             Some(manifest) => Subject::load(Path::new(manifest), self.date)?,
@@ -156,9 +167,9 @@ mod tests {
 
     #[test]
     fn a_recorded_run_reads_back_as_written_and_gives_the_same_trace() {
-        let setup = fuzz::setup(None).expect("it is well");
+        let setup = fuzz::setup(None, Some(Mode::Escrow)).expect("it is well");
         let (run, choices) = core_world::run_recorded(&setup, 3);
-        let regression = Regression::of_fuzz(None, 3, &run, &choices);
+        let regression = Regression::of_fuzz(None, Mode::Escrow, 3, &run, &choices);
         let text = regression.write().expect("it has a text");
         let read = Regression::read(&text).expect("it reads");
         assert_eq!(read, regression);

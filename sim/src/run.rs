@@ -4,12 +4,14 @@ use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use tandem::measure::Span;
 use tandem::mutant;
 use tandem::seen::{self, Marks};
 
 use crate::history::{Entry, Event};
 use crate::numbers::Numbers;
-use crate::oracle::{Promise, View, Violation};
+use crate::oracle::{View, Violation};
+use crate::scenario::Plan;
 use crate::world::core_world::States;
 
 /// Stack of a run's thread, in bytes: debug builds of whole servers need more than the default.
@@ -150,18 +152,18 @@ impl Run {
         Self { seed, failure: Some(reason), ..Self::default() }
     }
 
-    /// Judges a history: the promises that were chosen, and the limit of time without a seat.
+    /// Judges a history: the promises that were chosen, and the limits of time without a seat and of seats lost.
     #[must_use]
-    pub fn judged(mut self, promises: &[Promise], gap_ms: Option<u64>) -> Self {
+    pub fn judged(mut self, plan: &Plan) -> Self {
         let view = View::of(&self.entries);
         let gaps = crate::numbers::gaps(&self.entries);
         self.numbers = Numbers::of_view(&view, &gaps);
-        self.violations = promises.iter().flat_map(|one| one.judge_view(&view)).collect();
+        self.violations = plan.promises.iter().flat_map(|one| one.judge_view(&view)).collect();
         self.violations.sort_by_key(|one| (one.at, one.promise));
-        if let Some(limit) = gap_ms {
-            for gap in gaps {
+        if let Some(limit) = plan.gap.map(Span::ms) {
+            for gap in &gaps {
                 if gap.ms >= limit {
-                    let (client, ms) = (gap.client, gap.ms);
+                    let (client, ms) = (&gap.client, gap.ms);
                     let at = gap.from.saturating_add(gap.ms);
                     let what = format!(
                         "{client} was without a seat for {ms}ms; less than {limit}ms were expected"
@@ -169,6 +171,15 @@ impl Run {
                     self.unmet.push(Unmet { at, what });
                 }
             }
+        }
+        if plan.lost.is_some_and(|limit| self.numbers.lost > limit)
+            && let Some(gap) = gaps.iter().find(|gap| gap.lost)
+        {
+            let (client, count, limit) = (&gap.client, self.numbers.lost, plan.lost.unwrap_or(0));
+            let what = format!(
+                "{client} lost a seat that it held, {count} in all; at most {limit} were expected to"
+            );
+            self.unmet.push(Unmet { at: gap.from, what });
         }
         if self.verdict() == Verdict::Held {
             self.entries = Vec::new();
@@ -294,6 +305,7 @@ pub fn transitions(entries: &[Entry], until: u64) -> Vec<(u64, String, String)> 
                 Fault::Pause { server } => (server.clone(), "stands still".to_owned()),
                 Fault::Resume { server } => (server.clone(), "goes on".to_owned()),
                 Fault::Handover { to } => (to.clone(), "is handed over to".to_owned()),
+                Fault::Fence { server } => (server.clone(), "is fenced".to_owned()),
             },
             _ => continue,
         };
@@ -305,6 +317,7 @@ pub fn transitions(entries: &[Entry], until: u64) -> Vec<(u64, String, String)> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oracle::Promise;
 
     #[test]
     fn results_are_in_the_order_of_the_seeds_whoever_is_first() {

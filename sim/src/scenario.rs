@@ -9,6 +9,7 @@ mod plan;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tandem::manifest::types::Mode;
 use tandem::measure::Timestamp;
 use tandem::name::{ProductName, UserName};
 
@@ -29,6 +30,9 @@ pub struct Scenario {
     /// The manifest to simulate, relative to this file. Absent: the built-in example, or `--manifest`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<String>,
+    /// The redundancy mode that the pair runs, whatever the manifest says. Absent: the manifest's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
     /// The date at which the run starts. Absent: a day after the latest license was issued.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<Timestamp>,
@@ -110,6 +114,11 @@ pub struct Step {
     /// An operator moves service to a server, which must be paired with the one that serves. Core world only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handover: Option<String>,
+    /// An operator's word that a server is dead and serves nobody, said to the other one. It is kept: the server must be
+    /// down, in the mode `mirror` for one ttl, and in the mode `escrow` no client reaches it before it has met its peer
+    /// again. Core world only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fence: Option<String>,
     /// A server's machine stands still: what arrives waits, and time goes on. Core world only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause: Option<String>,
@@ -290,6 +299,9 @@ pub struct Expectation {
     /// Nobody is without a seat that they are entitled to, where one is free, for longer: `<5s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<Limit>,
+    /// At most so many lose a seat that they hold, before they give it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<u32>,
     /// The promises that are judged. Absent everywhere: all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub always: Option<Vec<crate::oracle::Promise>>,
@@ -446,6 +458,7 @@ impl Step {
             self.fill_disk.is_some(),
             self.empty_disk.is_some(),
             self.handover.is_some(),
+            self.fence.is_some(),
             self.pause.is_some(),
             self.resume.is_some(),
             self.suspend.is_some(),
@@ -468,14 +481,15 @@ impl Expectation {
     fn problem(&self) -> Option<&'static str> {
         let states = self.active.is_some() || self.standby.is_some();
         let timed = self.at.is_some() || self.by.is_some();
+        let whole = self.gap.is_some() || self.lost.is_some() || self.always.is_some();
         if self.at.is_some() && self.by.is_some() {
             Some("it takes `at` or `by`, not both")
         } else if states != timed {
             Some("`active` and `standby` go with `at` or `by`")
-        } else if !states && self.gap.is_none() && self.always.is_none() {
+        } else if !states && !whole {
             Some("it says nothing")
-        } else if states && (self.gap.is_some() || self.always.is_some()) {
-            Some("`gap` and `always` are entries of their own")
+        } else if states && whole {
+            Some("`gap`, `lost` and `always` are entries of their own")
         } else {
             None
         }

@@ -15,7 +15,7 @@ use tandem::bundle::{Bundle, BundleError, Config};
 use tandem::license;
 use tandem::manifest::check::{Circumstances, Running};
 use tandem::manifest::finding::Severity;
-use tandem::manifest::types::{Manifest, Member, Role, User, Who};
+use tandem::manifest::types::{Manifest, Member, Mode, Role, User, Who};
 use tandem::measure::{Seats, Span, Timestamp};
 use tandem::name::{GroupName, ServerName, UserName, UserPattern};
 use tandem::repository::{self, Loaded, Survey};
@@ -146,6 +146,16 @@ impl Subject {
     pub fn with_user(&self, user: UserName) -> Result<Self, SubjectError> {
         let mut manifest = self.manifest.clone();
         manifest.users.push(User { name: user, key: None });
+        Self::new(&self.name, manifest, self.files(), Some(self.start))
+    }
+
+    /// The same in a redundancy mode.
+    ///
+    /// # Errors
+    /// There is no bundle of it, or a license does not allow the mode.
+    pub fn in_mode(&self, mode: Mode) -> Result<Self, SubjectError> {
+        let mut manifest = self.manifest.clone();
+        manifest.redundancy.mode = mode;
         Self::new(&self.name, manifest, self.files(), Some(self.start))
     }
 

@@ -141,6 +141,10 @@ impl History {
                 }
             }
             "granted" | "renewed" => self.given(at, &server, event),
+            "fenced" => {
+                let fenced = word(event, "fenced").unwrap_or_default().to_owned();
+                self.fault(at, Fault::Fence { server: fenced });
+            }
             "released" => {
                 let lease = word(event, "lease").unwrap_or_default().to_owned();
                 self.exchange(at, &server, "", Ask::Release { lease, usage: None }, 204, None);

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::Args;
 use serde_json::{Value, json};
+use tandem::manifest::types::Mode;
 use tandem::measure::Span;
 use tandem::seam::World;
 
@@ -34,6 +35,9 @@ pub(super) struct FuzzArgs {
     /// The manifest to simulate, instead of the example with few seats.
     #[arg(long, value_name = "FILE")]
     pub(super) manifest: Option<PathBuf>,
+    /// The redundancy mode. Absent: the manifest's own; without a manifest, each seed the other one.
+    #[arg(long, value_enum)]
+    mode: Option<ModeArg>,
     /// Where failures are written, each a file that `replay` takes.
     #[arg(long, value_name = "DIR", default_value = "sim/regressions")]
     out: PathBuf,
@@ -42,8 +46,27 @@ pub(super) struct FuzzArgs {
     format: Format,
 }
 
+/// A redundancy mode, as it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum ModeArg {
+    /// Each side serves its own capacity while it cannot hear the other.
+    Mirror,
+    /// Each side serves its share, so that the capacity is never exceeded.
+    Escrow,
+}
+
+impl FuzzArgs {
+    /// The mode that is asked for.
+    pub(super) fn mode(&self) -> Option<Mode> {
+        self.mode.map(|mode| match mode {
+            ModeArg::Mirror => Mode::Mirror,
+            ModeArg::Escrow => Mode::Escrow,
+        })
+    }
+}
+
 /// Fuzzes, writes what failed, prints what was found.
-pub(super) fn run(args: &FuzzArgs, setup: &Setup) -> io::Result<Verdict> {
+pub(super) fn run(args: &FuzzArgs, setups: &[Setup]) -> io::Result<Verdict> {
     let clock = World::real().clock;
     let end = clock.now().moment + args.lasts;
     let jobs = super::jobs(args.jobs);
@@ -54,7 +77,7 @@ pub(super) fn run(args: &FuzzArgs, setup: &Setup) -> io::Result<Verdict> {
         count.fetch_add(1, Ordering::Relaxed);
     };
     let begun = clock.now().moment;
-    let found = fuzz(setup, manifest.as_deref(), args.seed, jobs, &goes_on, &done);
+    let found = fuzz(setups, manifest.as_deref(), args.seed, jobs, &goes_on, &done);
     let took = clock.now().moment.since(begun);
     let mut files = Vec::new();
     for failed in &found.failed {
@@ -77,7 +100,7 @@ pub(super) fn run(args: &FuzzArgs, setup: &Setup) -> io::Result<Verdict> {
 
 fn kept(folder: &Path, failed: &Failed, text: &str) -> io::Result<PathBuf> {
     std::fs::create_dir_all(folder)?;
-    let file = folder.join(format!("{}-{}.json", failed.oracle, failed.seed));
+    let file = folder.join(format!("{}-{}-{}.json", failed.mode, failed.oracle, failed.seed));
     std::fs::write(&file, text)?;
     say(&format!("{}: written\n", file.display()));
     Ok(file)
@@ -86,7 +109,10 @@ fn kept(folder: &Path, failed: &Failed, text: &str) -> io::Result<PathBuf> {
 fn command(failed: &Failed, file: Option<&PathBuf>) -> String {
     match file {
         Some(file) => format!("tandem-sim replay {}", quoted(&file.display().to_string())),
-        None => format!("tandem-sim fuzz --seed {} --for 1ms --jobs 1", failed.seed),
+        None => {
+            let Failed { mode, seed, .. } = failed;
+            format!("tandem-sim fuzz --mode {mode} --seed {seed} --for 1ms --jobs 1")
+        }
     }
 }
 
@@ -99,6 +125,7 @@ fn report(found: &Found, files: &[Option<PathBuf>]) -> Value {
             json!({
                 "seed": failed.seed,
                 "world": "core",
+                "mode": failed.mode,
                 "oracle": failed.oracle,
                 "at": failed.at,
                 "what": failed.what,
@@ -115,6 +142,7 @@ fn report(found: &Found, files: &[Option<PathBuf>]) -> Value {
         "schema": SCHEMA,
         "world": "core",
         "seeds": found.seeds,
+        "modes": found.modes,
         "passed": found.seeds - found.failed.len() as u64,
         "failed": failed,
         "simulatedMs": found.simulated_ms,
@@ -124,9 +152,11 @@ fn report(found: &Found, files: &[Option<PathBuf>]) -> Value {
 }
 
 fn told(found: &Found, files: &[Option<PathBuf>], took: Span) -> String {
+    let modes = found.modes.iter().map(|(mode, seeds)| format!("{seeds} in {mode}"));
+    let modes = modes.collect::<Vec<_>>().join(", ");
     let rate = found.seeds.saturating_mul(1_000) / took.ms().max(1);
     let mut text = format!(
-        "{} seeds in the core world, {rate} a second, {} hours simulated, {} failed\n",
+        "{} seeds in the core world ({modes}), {rate} a second, {} hours simulated, {} failed\n",
         found.seeds,
         found.simulated_ms / 3_600_000,
         found.failed.len()
@@ -141,8 +171,9 @@ fn told(found: &Found, files: &[Option<PathBuf>], took: Span) -> String {
         if file.is_some() || failed.oracle == "simulator" {
             let _ = writeln!(
                 text,
-                "\n{}, seed {}, at {}ms: {}\n  replay: {}",
+                "\n{} in {}, seed {}, at {}ms: {}\n  replay: {}",
                 failed.oracle,
+                failed.mode,
                 failed.seed,
                 failed.at,
                 failed.what,

@@ -1,5 +1,6 @@
 //! `capacity`: no grant makes the live leases of a product, counted across the pair, exceed the capacity of the
 //! server that grants. Mirror: unless both servers were up and split at some time since the oldest of those leases.
+//! Either: as long as what an operator says with `fence` is true.
 //!
 //! A lease is live as long as its holder may believe so. It counts what clients hold for sure: a grant whose answer
 //! was lost, and one that was refused, count nothing; so it may miss an over-grant, and never invents one.
@@ -48,7 +49,7 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
         let names: Vec<&String> =
             terms.first().into_iter().flat_map(|t| t.servers.keys()).collect();
         let split = matches!(names.as_slice(), [a, b] if view.was_split([a, b], oldest, at));
-        if split && !view.is_escrow(oldest, at) {
+        if (split && !view.is_escrow(oldest, at)) || view.was_word_broken(oldest, at) {
             continue;
         }
         violations.push(Violation::new(
@@ -125,6 +126,30 @@ mod tests {
             story.grant(9_000, "cy", "lic-b", "L3");
             assert_eq!(!story.judged(PROMISE).is_empty(), seen, "escrow: {escrow}");
         }
+    }
+
+    #[test]
+    fn a_word_that_was_not_true_excuses_and_one_that_was_does_not() {
+        for (escrow, gives, seen) in
+            [(true, false, true), (true, true, false), (false, false, true)]
+        {
+            let mut story = Story::started_as(escrow);
+            story.kill(50, "lic-a");
+            story.fence(1_000, "lic-a");
+            story.grant(2_000, "ana", "lic-b", "L1");
+            story.start(2_500, "lic-a", false);
+            story.grant(3_000, "bo", if gives { "lic-a" } else { "lic-b" }, "L2");
+            story.grant(9_000, "cy", "lic-b", "L3");
+            let judged = story.judged(PROMISE);
+            assert_eq!(!judged.is_empty(), seen, "escrow: {escrow}, gives: {gives}: {judged}");
+        }
+        let mut story = Story::started();
+        story.grant(100, "ana", "lic-a", "L1");
+        story.kill(200, "lic-a");
+        story.fence(1_000, "lic-a");
+        story.grant(2_000, "bo", "lic-b", "L2");
+        story.grant(3_000, "cy", "lic-b", "L3");
+        story.check(PROMISE, "");
     }
 
     #[test]

@@ -166,6 +166,10 @@ impl Story {
         self.fault(at, Fault::Start { server: server.into(), empty });
     }
 
+    pub(crate) fn fence(&mut self, at: u64, server: &str) {
+        self.fault(at, Fault::Fence { server: server.into() });
+    }
+
     pub(crate) fn resume(&mut self, at: u64, server: &str) {
         self.fault(at, Fault::Resume { server: server.into() });
     }

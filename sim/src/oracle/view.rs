@@ -387,6 +387,34 @@ impl<'a> View<'a> {
         self.splits(a, b).iter().any(|(since, until)| *since <= to && from <= *until)
     }
 
+    /// Whether an operator's word that a server is dead was not true, where that matters in between. Mirror: nobody may
+    /// believe in what it gave, or the grace that the word ended was needed. Escrow: it gives nothing before the two are
+    /// paired.
+    pub(crate) fn was_word_broken(&self, from: u64, to: u64) -> bool {
+        let fences = self.faults.iter().filter_map(|(at, fault)| match fault {
+            Fault::Fence { server } if *at <= to => Some((*at, server.as_str())),
+            _ => None,
+        });
+        fences.into_iter().any(|(at, fenced)| {
+            if self.is_escrow(at, at) {
+                let paired =
+                    self.heard.values().flatten().filter(|(when, _, paired)| *when > at && *paired);
+                let met = paired.map(|(when, _, _)| *when).min().unwrap_or(self.end);
+                let gave = |exchange: &Exchange<'_>| {
+                    exchange.given().is_some_and(|(when, _)| when > at) && exchange.asked < met
+                };
+                from <= met && self.exchanges.iter().any(|one| one.to == fenced && gave(one))
+            } else {
+                let beliefs = self.holdings.values().flat_map(|holding| &holding.beliefs);
+                let of_fenced = beliefs.filter(|(since, _, by)| *by == fenced && *since <= at);
+                of_fenced
+                    .map(|(_, until, _)| *until)
+                    .max()
+                    .is_some_and(|until| at < until && from <= until)
+            }
+        })
+    }
+
     /// Whether some bundle in force in between says escrow, so that a split excuses nothing.
     pub(crate) fn is_escrow(&self, from: u64, to: u64) -> bool {
         self.in_force(from, to).iter().any(|terms| terms.mode == Mode::Escrow)

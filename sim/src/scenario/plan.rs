@@ -20,6 +20,8 @@ pub struct Plan {
     pub expected: Vec<Expected>,
     /// The longest that anybody may be without a seat.
     pub gap: Option<Span>,
+    /// The most that may lose a seat.
+    pub lost: Option<u64>,
     /// The promises that are judged.
     pub promises: Vec<Promise>,
     /// When everything is mended and the rest must converge.
@@ -64,6 +66,11 @@ pub enum Action {
     Release(String, String),
     /// Another manifest is applied.
     Reload(Reload),
+    /// A bundle of the setup is applied: 0 is the first one, then come those of its reloads.
+    Apply {
+        /// Which.
+        bundle: usize,
+    },
     /// A bundle is offered that no server may take.
     Offer(Forgery),
     /// The next sync of a server's disk fails.
@@ -77,6 +84,8 @@ pub enum Action {
     },
     /// An operator moves service to a server.
     Handover(String),
+    /// An operator says that a server is dead.
+    Fence(String),
     /// A server's machine stands still.
     Pause(String),
     /// It goes on.
@@ -224,6 +233,7 @@ fn action(
         one(&step.fill_disk, |server| Action::DiskFull { server, full: true })?,
         one(&step.empty_disk, |server| Action::DiskFull { server, full: false })?,
         one(&step.handover, Action::Handover)?,
+        one(&step.fence, Action::Fence)?,
         one(&step.pause, Action::Pause)?,
         one(&step.resume, Action::Resume)?,
         step.suspend.as_ref().map(|suspend| Action::Suspend {
@@ -260,6 +270,8 @@ impl Action {
     pub const fn core_only(&self) -> Option<&'static str> {
         match self {
             Self::Handover(_) => Some("handover"),
+            Self::Fence(_) => Some("fence"),
+            Self::Apply { .. } => Some("fuzz"),
             Self::Pause(_) => Some("pause"),
             Self::Resume(_) => Some("resume"),
             Self::Suspend { .. } => Some("suspend"),
@@ -305,6 +317,7 @@ impl Scenario {
         expected.sort_by_key(|one| one.at);
         let gap = self.expect.iter().filter_map(|entry| entry.gap.as_ref());
         let gap = gap.map(|limit| limit.0.resolve(&timing)).min();
+        let lost = self.expect.iter().filter_map(|entry| entry.lost).min().map(u64::from);
         let mut promises: Vec<_> =
             self.expect.iter().filter_map(|entry| entry.always.clone()).flatten().collect();
         if promises.is_empty() {
@@ -325,7 +338,18 @@ impl Scenario {
         let clients = (!self.clients.crowded).then(|| self.clients.count.unwrap_or(CLIENTS));
         let hold = self.clients.hold;
         let is_wild = false;
-        Ok(Plan { actions, expected, gap, promises, mended_at, clients, products, hold, is_wild })
+        Ok(Plan {
+            actions,
+            expected,
+            gap,
+            lost,
+            promises,
+            mended_at,
+            clients,
+            products,
+            hold,
+            is_wild,
+        })
     }
 }
 

@@ -105,6 +105,19 @@ impl Subject {
         Self::new(&self.name, manifest, files, Some(self.start))
     }
 
+    /// The same with the roles of the two servers swapped, each with the licenses of its new role.
+    ///
+    /// # Errors
+    /// There is no bundle of it.
+    pub fn with_roles_swapped(&self) -> Result<Self, SubjectError> {
+        let mut manifest = self.manifest.clone();
+        for server in &mut manifest.servers {
+            server.role = server.role.other();
+        }
+        let files = self.files().into_iter().map(|file| self.swapped(file)).collect();
+        Self::new(&self.name, manifest, files, Some(self.start))
+    }
+
     fn name_of(&self, role: Role) -> ServerName {
         self.config.server_of(role).name.clone()
     }

@@ -1,7 +1,6 @@
 //! When a pair is as it should be, in either world: what is expected of it at a time, and whether it has come to rest.
 
-use tandem::bundle::Config;
-use tandem::manifest::types::{Redundancy, Role};
+use tandem::manifest::types::Redundancy;
 use tandem::measure::Span;
 
 use crate::history::Said;
@@ -18,9 +17,8 @@ pub(super) fn within(redundancy: &Redundancy) -> Span {
     redundancy.failover_after.times(3) + redundancy.alone_after() + SLACK
 }
 
-/// What keeps the pair from being at rest: the primary active, the secondary standby, both paired on one bundle.
-pub(super) fn trouble(config: &Config, said: impl Fn(&str) -> Option<Said>) -> Option<String> {
-    let [a, b] = [Role::Primary, Role::Secondary].map(|role| config.server_of(role).name.as_str());
+/// What keeps the pair from being at rest: the first active, the second standby, both paired on one bundle.
+pub(super) fn trouble([a, b]: [&str; 2], said: impl Fn(&str) -> Option<Said>) -> Option<String> {
     let Some(one) = said(a) else { return Some(format!("`{a}` does not answer")) };
     let Some(other) = said(b) else { return Some(format!("`{b}` does not answer")) };
     if one.state != "active" || other.state != "standby" {

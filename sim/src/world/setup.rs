@@ -16,6 +16,8 @@ pub struct Setup {
     pub plan: Plan,
     /// What each reload of the plan applies.
     pub reloads: Vec<Subject>,
+    /// Whether the last of them is the first with its roles swapped, for runs in which everything is drawn.
+    pub swaps: bool,
     /// Whether the history is kept though all is well.
     pub keeps_history: bool,
     /// What every run in the core world shares, made by the first.
@@ -39,12 +41,18 @@ impl Setup {
     /// # Errors
     /// It does not fit, or what it reloads cannot be simulated.
     pub fn of(scenario: &Scenario, subject: Subject, folder: &Path) -> Result<Self, SetupError> {
+        let in_mode = |subject: Subject| match scenario.mode {
+            Some(mode) => subject.in_mode(mode),
+            None => Ok(subject),
+        };
+        let subject = in_mode(subject)?;
         let plan = scenario.plan(&subject.manifest)?;
         let mut reloads = Vec::new();
         for (_, action) in &plan.actions {
             match action {
                 Action::Reload(Reload { manifest: Some(manifest), .. }) => {
-                    reloads.push(Subject::load(&folder.join(manifest), Some(subject.start))?);
+                    let next = Subject::load(&folder.join(manifest), Some(subject.start))?;
+                    reloads.push(in_mode(next)?);
                 }
                 Action::Reload(reload) => reloads.push(subject.reloaded(reload)?),
                 _ => {}
@@ -61,13 +69,13 @@ impl Setup {
     pub fn reissued(&self) -> Result<Self, SubjectError> {
         let reloads: Result<Vec<_>, _> = self.reloads.iter().map(Subject::reissued).collect();
         let reissued = Self::new(self.subject.reissued()?, self.plan.clone(), reloads?);
-        Ok(Self { keeps_history: self.keeps_history, ..reissued })
+        Ok(Self { keeps_history: self.keeps_history, swaps: self.swaps, ..reissued })
     }
 
     /// A configuration and what is done to it.
     #[must_use]
     pub fn new(subject: Subject, plan: Plan, reloads: Vec<Subject>) -> Self {
-        Self { subject, plan, reloads, keeps_history: false, ground: OnceLock::new() }
+        Self { subject, plan, reloads, swaps: false, keeps_history: false, ground: OnceLock::new() }
     }
 
     /// The same, keeping the history of every run.

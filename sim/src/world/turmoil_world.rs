@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, UNIX_EPOCH};
 
+use tandem::manifest::types::Role;
 use tandem::measure::Span;
 use tandem::reconcile::observe::Target;
 use tandem::store::Store;
@@ -47,7 +48,7 @@ pub fn run(setup: &Setup, seed: u64) -> Run {
     }
     drop(inside);
     let kept = if setup.keeps_history { run.entries.clone() } else { Vec::new() };
-    let mut run = run.judged(&setup.plan.promises, setup.plan.gap.map(Span::ms));
+    let mut run = run.judged(&setup.plan);
     if setup.keeps_history {
         run.entries = kept;
     }
@@ -266,6 +267,8 @@ impl<'a> Stage<'a> {
                 self.disk_fault(server, "well", |disk| disk.set_capacity(None));
             }
             Action::Handover(_)
+            | Action::Fence(_)
+            | Action::Apply { .. }
             | Action::Pause(_)
             | Action::Resume(_)
             | Action::Suspend { .. }
@@ -385,7 +388,11 @@ impl<'a> Stage<'a> {
 
     /// What keeps the pair from being at rest.
     fn trouble(&self) -> Option<String> {
-        rest::trouble(&self.setup.subject.config, |name| self.said(name, self.now))
+        let config = &self.setup.subject.config;
+        let roles = [Role::Primary, Role::Secondary];
+        rest::trouble(roles.map(|role| config.server_of(role).name.as_str()), |name| {
+            self.said(name, self.now)
+        })
     }
 
     /// What a server last said of itself before a time, unless that was too long ago.

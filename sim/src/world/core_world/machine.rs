@@ -56,6 +56,8 @@ pub(super) struct Machine {
     /// Counts processes.
     pub(super) era: u32,
     pub(super) process: Option<Process>,
+    /// Since when there is none.
+    down_since: Micros,
 }
 
 /// A running process.
@@ -109,6 +111,7 @@ impl Machine {
             disk: Disk::new(is_real),
             era: 0,
             process: None,
+            down_since: 0,
         }
     }
 
@@ -257,6 +260,9 @@ impl Stage<'_> {
             self.say(at, &view);
         }
         self.see_states();
+        if view.is_paired && !before.is_paired {
+            self.let_near(at);
+        }
         if before.generation != view.generation {
             self.learn_key(at);
         }
@@ -452,6 +458,7 @@ impl Stage<'_> {
         let machine = &mut self.machines[at];
         machine.is_powered = false;
         machine.is_paused = false;
+        machine.down_since = self.log.now;
         machine.stalled.clear();
         let pending = machine.process.take().map(|process| process.pending).unwrap_or_default();
         machine.broken.extend(pending.into_iter().map(|(_, number, from)| (number, from)));
@@ -501,6 +508,7 @@ impl Stage<'_> {
         for (_, number, to) in pending {
             self.answer(at, number, to, Said::Gone);
         }
+        self.machines[at].down_since = self.log.now;
         self.machines[at].disk.lose_process(&mut self.choices);
         self.see_states();
     }
@@ -514,6 +522,7 @@ impl Stage<'_> {
         let machine = &mut self.machines[at];
         machine.disk.drain(&mut self.choices);
         machine.process = None;
+        machine.down_since = self.log.now;
         self.see_states();
     }
 
@@ -703,6 +712,27 @@ impl Stage<'_> {
         }
     }
 
+    /// An operator tells a server that the other one is dead. Whether it takes the word.
+    pub(super) fn say_fence(&mut self, at: Node) -> bool {
+        let now = self.machines[at].clock.now(self.log.now);
+        let nonce = Nonce { nonce: format!("fence-at-{}", self.log.now), expires: now.wall };
+        let server = self.ground.servers[1 - at].clone();
+        let Some(process) = self.process(at) else { return false };
+        process.tickets += 1;
+        let ticket = Ticket(process.tickets);
+        process.pending.push((ticket, 0, Party::Operator));
+        self.tell(at, Input::Command(ticket, Box::new(Command::Fence { server, nonce })));
+        // What it refuses it refuses at once.
+        let pending = self.machines[at].process.as_ref().map(|process| &process.pending);
+        pending.is_some_and(|pending| pending.iter().any(|(one, ..)| *one == ticket))
+    }
+
+    /// For how long no process of a machine has run.
+    pub(super) fn is_down_for(&self, at: Node) -> Option<Micros> {
+        let machine = &self.machines[at];
+        machine.process.is_none().then(|| self.log.now.saturating_sub(machine.down_since))
+    }
+
     fn reply(&mut self, at: Node, now: Now, ticket: Ticket, reply: Reply) {
         let Some(process) = self.machines[at].process.as_mut() else { return };
         let place = process.pending.iter().position(|(one, ..)| *one == ticket);
@@ -734,8 +764,11 @@ impl Stage<'_> {
         Said::Lease(Box::new(Given { server: at, wall: now.wall, licenses, held }))
     }
 
-    /// Sends an answer.
+    /// Sends an answer. The operator's wait for none.
     pub(super) fn answer(&mut self, at: Node, number: u64, to: Party, said: Said) {
+        if to == Party::Operator {
+            return;
+        }
         self.log.trace(kind::ANSWER, at as u64 ^ (said.word() << 8), number);
         let node = if to == Party::Reconciler { RECONCILER } else { CLIENTS };
         let answer = Answer { number, from: at, to, said };

@@ -16,6 +16,8 @@ use crate::scenario::Forgery;
 pub(super) enum Party {
     Person(usize),
     Reconciler,
+    /// Somebody who stands beside the machine.
+    Operator,
 }
 
 /// A request on its way.

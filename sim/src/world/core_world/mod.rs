@@ -23,7 +23,6 @@ use crate::run::{Run, caught, on_fresh_thread};
 use crate::seed::{Choice, Choices};
 use crate::world::leak_net;
 use crate::world::setup::Setup;
-use tandem::measure::Span;
 
 use connection::Item;
 pub(crate) use ground::Ground;
@@ -163,7 +162,7 @@ fn play(setup: &Setup, mut choices: Choices) -> (Run, Choices) {
         perform(setup, choices, is_real)
     };
     let kept = if setup.keeps_history { run.entries.clone() } else { Vec::new() };
-    let mut run = run.judged(&setup.plan.promises, setup.plan.gap.map(Span::ms));
+    let mut run = run.judged(&setup.plan);
     if setup.keeps_history {
         run.entries = kept;
     }

@@ -21,6 +21,8 @@ pub(super) struct Link {
     pub(super) is_cut: bool,
     /// It waits.
     pub(super) is_held: bool,
+    /// Nobody is let through: the receiver is fenced.
+    pub(super) is_shut: bool,
     /// It takes so much longer.
     pub(super) slow: Micros,
     /// It waits until then.
@@ -36,7 +38,7 @@ pub(super) struct Link {
 impl Link {
     /// Whether bytes pass.
     pub(super) const fn passes(&self) -> bool {
-        !self.is_cut && !self.is_held
+        !self.is_cut && !self.is_held && !self.is_shut
     }
 }
 

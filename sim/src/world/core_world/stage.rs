@@ -6,7 +6,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use tandem::manifest::types::{Mode, Role};
 use tandem::measure::Span;
+use tandem::name::ServerName;
 use tandem::pair::Effect;
 
 use super::clock::Clock;
@@ -184,6 +186,7 @@ impl<'a> Stage<'a> {
             Event::Answer(answer) => match answer.to {
                 Party::Person(person) => self.client_hears(person, *answer),
                 Party::Reconciler => self.reconciler_hears(*answer),
+                Party::Operator => {}
             },
             Event::Client { person, due } => self.client_wakes(person, due),
             Event::Reconciler { until } => self.reconciler_wakes(until),
@@ -270,12 +273,9 @@ impl<'a> Stage<'a> {
             }
             Action::Reload(Reload { degraded, .. }) => {
                 self.reloads += 1;
-                let bundle = self.reloads;
-                if let Some(terms) = self.ground.bundles.get(bundle).map(|one| one.terms.clone()) {
-                    self.log.note("world", history::Event::Terms(terms));
-                    self.apply(bundle, *degraded);
-                }
+                self.apply_noted(self.reloads, *degraded);
             }
+            Action::Apply { bundle } => self.apply_noted(*bundle, false),
             Action::Offer(forgery) => {
                 if let Some(terms) = self.ground.forged.get(forgery).map(|one| one.terms.clone()) {
                     self.log.note("world", history::Event::Terms(terms));
@@ -288,6 +288,7 @@ impl<'a> Stage<'a> {
                 self.machines[at].disk.fail_sync();
             }
             Action::Handover(to) => self.hand_over(to),
+            Action::Fence(server) => self.fence(server),
             Action::Pause(server) => {
                 let at = self.server(server);
                 if self.machines[at].is_powered {
@@ -353,6 +354,13 @@ impl<'a> Stage<'a> {
         }
     }
 
+    fn apply_noted(&mut self, bundle: usize, degraded: bool) {
+        if let Some(terms) = self.ground.bundles.get(bundle).map(|one| one.terms.clone()) {
+            self.log.note("world", history::Event::Terms(terms));
+            self.apply(bundle, degraded);
+        }
+    }
+
     /// Some of the clients' computers sleep for a while.
     fn suspend(&mut self, percent: u8, lasts: Span) {
         for person in 0..self.clients.len() {
@@ -361,6 +369,46 @@ impl<'a> Stage<'a> {
                 self.queue.push(self.log.now + lasts.ms() * MS, Event::Awake { person });
             }
         }
+    }
+
+    /// An operator says that a server is dead, where that is so; in the mode `escrow` they see to it that it stays so.
+    fn fence(&mut self, server: &str) {
+        let at = self.server(server);
+        let config = self.machines[1 - at].process.as_ref().and_then(|process| process.config());
+        let Some(config) = config.cloned() else {
+            return self.not_fenced(server, "the other server has no configuration");
+        };
+        let is_escrow = config.redundancy.mode == Mode::Escrow;
+        let longest = config.ttl_max().with_drift().ms() * MS;
+        let least = if is_escrow { 0 } else { longest };
+        if self.is_down_for(at).is_none_or(|down| down < least) {
+            return self.not_fenced(server, "it may serve somebody");
+        }
+        if !self.say_fence(1 - at) {
+            return self.not_fenced(server, "the other server does not take that word");
+        }
+        self.note(Fault::Fence { server: server.to_owned() });
+        if is_escrow {
+            self.block(CLIENTS, at, |link| link.is_shut = true);
+        }
+    }
+
+    /// What a scenario says is done, or it fails; what is drawn may not fit.
+    fn not_fenced(&mut self, server: &str, why: &str) {
+        if !self.setup.plan.is_wild {
+            let what = format!("`{server}` was not fenced: {why}");
+            self.unmet.push(Unmet { at: self.log.now / MS, what });
+        }
+    }
+
+    /// A fenced server has met its peer: clients may reach it again.
+    pub(super) fn let_near(&mut self, at: Node) {
+        let Some(link) = self.network.link_mut(CLIENTS, at) else { return };
+        if !std::mem::replace(&mut link.is_shut, false) || !link.passes() {
+            return;
+        }
+        self.note(Fault::Heal { from: self.name(CLIENTS), to: self.name(at) });
+        self.let_go(CLIENTS, at, true);
     }
 
     fn disk_fault(&mut self, server: &str, what: &str) {
@@ -391,7 +439,7 @@ impl<'a> Stage<'a> {
         let Some(link) = self.network.link_mut(from, to) else { return };
         let (passed, was_cut) = (link.passes(), link.is_cut);
         (link.is_cut, link.is_held, link.slow) = (false, false, 0);
-        if !passed {
+        if !passed && link.passes() {
             let names = (self.name(from), self.name(to));
             self.note(Fault::Heal { from: names.0, to: names.1 });
             self.let_go(from, to, was_cut);
@@ -411,7 +459,9 @@ impl<'a> Stage<'a> {
     fn mend(&mut self) {
         for (from, to) in Network::pairs() {
             self.heal(from, to);
-            self.change_links(from, to, |link| *link = super::network::Link::default());
+            self.change_links(from, to, |link| {
+                *link = super::network::Link { is_shut: link.is_shut, ..Default::default() };
+            });
         }
         for person in 0..self.clients.len() {
             self.client_goes_on(person);
@@ -450,9 +500,21 @@ impl<'a> Stage<'a> {
         self.trouble().map(|what| format!("{what}, {bound} after everything was mended"))
     }
 
-    /// What keeps the pair from being at rest.
+    /// What keeps the pair from being at rest. Where handovers are drawn, only the servers know who is to lead.
     fn trouble(&self) -> Option<String> {
-        rest::trouble(&self.setup.subject.config, |name| {
+        let config = &self.setup.subject.config;
+        let mut leads = config.server_of(Role::Primary).name.as_str();
+        if self.setup.plan.is_wild {
+            let leader = |at: Node| self.machines[at].pair()?.leader();
+            let (one, other) = (leader(0), leader(1));
+            if one != other {
+                return Some(format!("one server says that {one:?} leads, the other {other:?}"));
+            }
+            leads = one.map_or(leads, ServerName::as_str);
+        }
+        let names = self.ground.servers.each_ref().map(ServerName::as_str);
+        let follows = names.into_iter().find(|name| *name != leads).unwrap_or_default();
+        rest::trouble([leads, follows], |name| {
             let pair = self.machines[self.server(name)].pair()?;
             Some(history::Said {
                 state: pair.standing().state.as_str().to_owned(),

@@ -3,6 +3,7 @@
 //!
 //! Both are choices of the run's one stream, so that shrinking it takes faults away. Choice 0 is always the tamer one.
 
+use tandem::manifest::types::Mode;
 use tandem::measure::Span;
 use tandem::name::ServerName;
 
@@ -44,10 +45,13 @@ enum Kind {
     Rate,
     Jump,
     Reload,
+    Handover,
+    Fence,
+    Swap,
 }
 
 impl Kind {
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 24] = [
         Self::Crash,
         Self::Kill,
         Self::Stop,
@@ -69,6 +73,9 @@ impl Kind {
         Self::Rate,
         Self::Jump,
         Self::Reload,
+        Self::Handover,
+        Self::Fence,
+        Self::Swap,
     ];
 }
 
@@ -76,7 +83,17 @@ impl Kind {
 pub(super) fn plan(choices: &mut Choices, setup: &Setup, servers: &[ServerName; 2]) -> Plan {
     let there: Vec<Kind> =
         Kind::ALL.into_iter().filter(|_| choices.choose("exists", 3) == 2).collect();
-    let mut draw = Draw { choices, servers, actions: Vec::new(), reloads: setup.reloads.len() };
+    let longest = setup.subject.config.ttl_max().with_drift();
+    let is_escrow = setup.subject.config.redundancy.mode == Mode::Escrow;
+    let mut draw = Draw {
+        choices,
+        servers,
+        actions: Vec::new(),
+        reloads: setup.reloads.len() - usize::from(setup.swaps),
+        swapped: setup.swaps.then_some(setup.reloads.len()),
+        dead_for: if is_escrow { Span::ZERO } else { longest },
+        longest,
+    };
     let count = if there.is_empty() { 0 } else { draw.choices.choose("faults", FAULTS + 1) };
     for _ in 0..count {
         let kind = draw.choices.choose("kind", there.len() as u64);
@@ -87,7 +104,10 @@ pub(super) fn plan(choices: &mut Choices, setup: &Setup, servers: &[ServerName; 
     }
     let mut actions = draw.actions;
     actions.sort_by_key(|(at, _)| *at);
-    Plan { actions, expected: Vec::new(), mended_at: MENDED, is_wild: false, ..setup.plan.clone() }
+    // Whoever is fenced may be away for long.
+    let last = actions.last().map_or(Span::ZERO, |(at, _)| *at);
+    let mended_at = MENDED.max(last);
+    Plan { actions, expected: Vec::new(), mended_at, is_wild: false, ..setup.plan.clone() }
 }
 
 struct Draw<'a> {
@@ -95,6 +115,12 @@ struct Draw<'a> {
     servers: &'a [ServerName; 2],
     actions: Vec<(Span, Action)>,
     reloads: usize,
+    /// The bundle with swapped roles, where there is one.
+    swapped: Option<usize>,
+    /// How long a server must be dead before an operator may say so.
+    dead_for: Span,
+    /// After how long no lease that nobody renewed is left.
+    longest: Span,
 }
 
 impl Draw<'_> {
@@ -197,6 +223,25 @@ impl Draw<'_> {
                 self.actions.push((at, Action::Reload(Reload { degraded, ..Reload::default() })));
             }
             Kind::Reload => {}
+            Kind::Handover => {
+                let other = if server == a { b } else { a };
+                self.lasting(Action::Handover(server), Action::Handover(other));
+            }
+            Kind::Fence => {
+                let at = self.choices.span("at", FIRST, LAST);
+                let said = at + self.dead_for + self.lasts();
+                let completes = self.choices.choose("completes", 2) == 1;
+                let waits = if completes { self.longest } else { Span::ZERO };
+                let back = said + waits + self.lasts();
+                self.actions.push((at, Action::Crash(server.clone())));
+                self.actions.push((said, Action::Fence(server.clone())));
+                self.actions.push((back, Action::Restart { server, empty: false }));
+            }
+            Kind::Swap => {
+                if let Some(bundle) = self.swapped {
+                    self.lasting(Action::Apply { bundle }, Action::Apply { bundle: 0 });
+                }
+            }
         }
     }
 
