@@ -169,8 +169,13 @@ pub fn fuzz(
     std::thread::scope(|scope| {
         for _ in 0..jobs.max(1) {
             scope.spawn(|| {
-                while !stopped.load(Ordering::Relaxed) && goes_on() {
+                loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
+                    let late = stopped.load(Ordering::Relaxed) || !goes_on();
+                    // However short the time is, the first seed is run.
+                    if late && seed != first {
+                        break;
+                    }
                     let setup = of_seed(setups, seed);
                     let run = core_world::run_caught(setup, seed);
                     done(&run);

@@ -73,8 +73,11 @@ pub(super) fn run(args: &FuzzArgs, setups: &[Setup]) -> io::Result<Verdict> {
     let manifest = args.manifest.as_ref().map(|path| path.display().to_string());
     let count = AtomicU64::new(0);
     let goes_on = || clock.now().moment < end;
-    let done = |_: &crate::run::Run| {
+    let done = |run: &crate::run::Run| {
         count.fetch_add(1, Ordering::Relaxed);
+        if let Some((oracle, _, what)) = run.failed_oracle() {
+            say(&format!("seed {}: {oracle}: {what}\n", run.seed));
+        }
     };
     let begun = clock.now().moment;
     let found = fuzz(setups, manifest.as_deref(), args.seed, jobs, &goes_on, &done);

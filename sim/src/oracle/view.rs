@@ -155,7 +155,7 @@ impl<'a> View<'a> {
                         && commit.server == server
                         && commit.done.is_some_and(|at| at <= from)
                 })
-            })
+            }) && self.roles_are_in_effect(generation, terms, from)
         };
         let settled = self.commits.iter().rev().find(|one| left_at(one.generation, one.terms));
         let settled = settled.map_or(0, |commit| commit.generation);
@@ -167,6 +167,29 @@ impl<'a> View<'a> {
             }
         }
         found
+    }
+
+    /// Whether the roles of a bundle that both run are those that the servers have: it is seen by a heartbeat in which the
+    /// new primary says that it serves, where they were others before.
+    fn roles_are_in_effect(&self, generation: u64, terms: &Terms, at: u64) -> bool {
+        let role = |terms: &Terms| {
+            terms
+                .servers
+                .iter()
+                .map(|(name, server)| (name.clone(), server.role))
+                .collect::<Vec<_>>()
+        };
+        let before = self.commits.iter().rev().find(|one| one.generation < generation);
+        if before.is_none_or(|before| role(before.terms) == role(terms)) {
+            return true;
+        }
+        let done = self.commits.iter().filter(|one| one.generation == generation);
+        let Some(done) = done.filter_map(|one| one.done).max() else { return false };
+        let follows = terms.servers.iter().find(|(_, server)| server.role == Role::Secondary);
+        follows.is_some_and(|(name, _)| {
+            let mut heard = self.heard(name);
+            heard.any(|(when, active, _)| active && (done..=at).contains(&when))
+        })
     }
 
     /// The role that a server had for sure in between; none where a change of roles may fall into it.

@@ -37,6 +37,8 @@ const WRITES_WITHIN: Micros = 5 * MS;
 const SENT_AGAIN_WITHIN: Micros = 1_000 * MS;
 /// How often in a row a pair may be told of a deadline that stays due.
 const IDLE_DEADLINES: u32 = 100;
+/// How often in a row, each within a second of the last, a process may begin anew from its disk.
+const REOPENED: u32 = 100;
 /// How many inputs go before a deadline that has come.
 const INPUTS_BEFORE_DEADLINE: usize = 64;
 
@@ -58,6 +60,8 @@ pub(super) struct Machine {
     pub(super) process: Option<Process>,
     /// Since when there is none.
     down_since: Micros,
+    /// When it last began anew from its disk, and how often in a row.
+    reopened: (Micros, u32),
 }
 
 /// A running process.
@@ -112,6 +116,7 @@ impl Machine {
             era: 0,
             process: None,
             down_since: 0,
+            reopened: (0, 0),
         }
     }
 
@@ -190,16 +195,16 @@ impl Stage<'_> {
         if let Some(pair) = pair {
             pair.handle(now, input, &mut effects);
         }
-        let mut restart = false;
+        let mut restart = None;
         for effect in effects.drain(..) {
             match effect {
-                Effect::Restart { .. } => restart = true,
+                Effect::Restart { reason } => restart = Some(reason),
                 other => self.carry_out(at, now, other),
             }
         }
         self.effects = effects;
-        if restart {
-            return self.reopen(at);
+        if let Some(reason) = restart {
+            return self.reopen(at, reason);
         }
         self.publish(at);
         self.arm(at);
@@ -371,7 +376,7 @@ impl Stage<'_> {
                 self.log.trace(kind::WRITTEN, at as u64, id.0);
                 self.tell(at, Input::Persisted(id));
             }
-            Some(Err(_)) => self.reopen(at),
+            Some(Err(_)) => self.reopen(at, "a write failed"),
             None => {}
         }
     }
@@ -430,10 +435,19 @@ impl Stage<'_> {
     }
 
     /// The process drops everything and opens its disk again, once that has finished what was submitted.
-    fn reopen(&mut self, at: Node) {
+    fn reopen(&mut self, at: Node, why: &str) {
         self.refuse_pending(at);
         self.hang_up(at);
+        let now = self.log.now;
         let machine = &mut self.machines[at];
+        let (last, times) = machine.reopened;
+        let times = if now - last < 1_000 * MS { times + 1 } else { 1 };
+        machine.reopened = (now, times);
+        if times > REOPENED {
+            let name = &self.ground.servers[at];
+            let reason = format!("{name} starts from its disk again and again: {why}");
+            self.failure.get_or_insert(reason);
+        }
         let Some(process) = machine.process.as_mut() else { return };
         process.pair = None;
         process.alarm = Micros::MAX;
