@@ -2,7 +2,7 @@
 //!
 //! A name keeps the spelling it was given and compares without regard to case (formats.md, "Names and limits").
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -81,6 +81,15 @@ fn check_use(text: &str) -> Result<(), NameError> {
     }
 }
 
+/// The lower-cased text, where that is another one.
+fn fold(text: &str) -> Option<Arc<str>> {
+    if text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+        return None;
+    }
+    let folded = text.to_lowercase();
+    (folded != text).then(|| folded.into())
+}
+
 /// A kind of name: the text as given, compared by its lower-cased form. Cheap to clone: leases carry many.
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $check:expr, $pattern:literal) => {
@@ -100,9 +109,7 @@ macro_rules! name {
             pub fn new(text: &str) -> Result<Self, NameError> {
                 let check: fn(&str) -> Result<(), NameError> = $check;
                 check(text)?;
-                let folded = text.to_lowercase();
-                let folded = (folded != text).then(|| folded.into());
-                Ok(Self { text: text.into(), folded })
+                Ok(Self { text: text.into(), folded: fold(text) })
             }
 
             /// The name as it was written.
@@ -120,7 +127,7 @@ macro_rules! name {
 
         impl PartialEq for $name {
             fn eq(&self, other: &Self) -> bool {
-                self.folded() == other.folded()
+                Arc::ptr_eq(&self.text, &other.text) || self.folded() == other.folded()
             }
         }
         impl Eq for $name {}
@@ -131,6 +138,9 @@ macro_rules! name {
         }
         impl Ord for $name {
             fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+                if Arc::ptr_eq(&self.text, &other.text) {
+                    return std::cmp::Ordering::Equal;
+                }
                 self.folded().cmp(other.folded())
             }
         }
@@ -349,8 +359,13 @@ impl BundleHash {
 
 impl fmt::Display for BundleHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DIGITS: [char; 16] =
+            ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
         f.write_str("sha256:")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.0.iter().try_for_each(|byte| {
+            f.write_char(DIGITS[usize::from(byte >> 4)])?;
+            f.write_char(DIGITS[usize::from(byte & 15)])
+        })
     }
 }
 

@@ -24,7 +24,7 @@ const CHAIN_MAX: usize = 10_000;
 
 /// The number of the bundle that a statement is about; 0 for one that cannot be read.
 pub(super) fn generation_of(statement: &SignedStatement) -> Generation {
-    statement.read().map(|statement| statement.generation).unwrap_or_default()
+    statement.generation().unwrap_or_default()
 }
 
 /// The statements known before, followed by new ones, which may replace what was signed under the same numbers.

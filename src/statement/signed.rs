@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::json::{self, JsonError, Nulls};
+use crate::measure::Generation;
 
 use super::key::fingerprint;
 use super::{
@@ -138,6 +139,17 @@ impl SignedStatement {
     /// The bytes are no such statement.
     pub fn read(&self) -> Result<ApplyStatement, StatementError> {
         ApplyStatement::from_bytes(&self.statement)
+    }
+
+    /// The number that it gives its bundle, whoever signed it; nothing where there is none. No other word of it is
+    /// looked at: for putting in order what was verified before.
+    #[must_use]
+    pub fn generation(&self) -> Option<Generation> {
+        #[derive(Deserialize)]
+        struct Numbered {
+            generation: Generation,
+        }
+        serde_json::from_slice(&self.statement).ok().map(|Numbered { generation }| generation)
     }
 
     fn signer(
