@@ -47,7 +47,8 @@ impl Entry {
     /// A lease as it is known from now on, charged to nothing yet.
     pub(super) fn new(lease: Lease, renewed: Moment, ends: BTreeMap<UseId, Moment>) -> Self {
         let charge = Charge::Revoked(String::new());
-        let mut entry = Self { lease, renewed, ends, until: renewed, charge, changed: 0 };
+        let mut entry =
+            Self { lease, renewed, ends, until: renewed, charge, changed: 0, seat: None };
         entry.until = entry.next_end();
         entry
     }

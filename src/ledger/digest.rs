@@ -70,7 +70,7 @@ impl Ledger {
         position.digest(digest);
         digest.epoch(*knew);
         digest.word(leases.len() as u64);
-        for Entry { lease, renewed, ends, until: _, charge, changed } in leases.values() {
+        for Entry { lease, renewed, ends, until: _, charge, changed, seat: _ } in leases.values() {
             lease.digest(digest);
             if times {
                 digest.moment(*renewed);

@@ -33,34 +33,34 @@ impl Ledger {
         self.usage.clear();
         self.revoked.clear();
         self.by_seat.clear();
-        let mut order: Vec<LeaseId> = self.leases.keys().cloned().collect();
-        order.sort_by(|a, b| self.granted_before(a, b));
-        for id in order {
-            let Some(mut entry) = self.leases.remove(&id) else { continue };
-            entry.charge = self.charge_anew(&entry, terms);
+        // Taken out, so that each can be charged where it stands.
+        let mut leases = std::mem::take(&mut self.leases);
+        let mut order: Vec<_> =
+            leases.values().map(|entry| (entry.lease.granted, entry.lease.id.clone())).collect();
+        order.sort();
+        for (_, id) in order {
+            let revoked = |id: &LeaseId| {
+                leases.get(id).is_some_and(|entry| matches!(entry.charge, Charge::Revoked(_)))
+            };
+            let Some(entry) = leases.get(&id) else { continue };
+            let charge = self.charge_anew(entry, terms);
+            let seat = terms.seat_key(&entry.lease);
+            if let Some(key) = &seat {
+                let standing = self.by_seat.entry(key.clone()).or_insert_with(|| id.clone());
+                let is_charged = matches!(charge, Charge::Assignment(_));
+                if is_charged && *standing != id && revoked(standing) {
+                    *standing = id.clone();
+                }
+            }
+            let Some(entry) = leases.get_mut(&id) else { continue };
+            (entry.charge, entry.seat) = (charge, seat);
             if let Charge::Assignment(index) = entry.charge {
                 entry.lease.assignment = u32::try_from(index).unwrap_or(u32::MAX);
             }
-            if let Some(key) = terms.seat_key(&entry.lease) {
-                let standing = self.by_seat.entry(key).or_insert_with(|| id.clone());
-                if matches!(entry.charge, Charge::Assignment(_)) && *standing != id {
-                    let revoked = |id: &LeaseId| {
-                        self.leases.get(id).is_some_and(|e| matches!(e.charge, Charge::Revoked(_)))
-                    };
-                    if revoked(standing) {
-                        *standing = id.clone();
-                    }
-                }
-            }
-            self.charge(&entry);
-            self.leases.insert(id, entry);
+            self.charge(entry);
         }
+        self.leases = leases;
         self.queue.rank_all(terms);
-    }
-
-    fn granted_before(&self, a: &LeaseId, b: &LeaseId) -> std::cmp::Ordering {
-        let granted = |id: &LeaseId| self.leases.get(id).map(|entry| entry.lease.granted);
-        granted(a).cmp(&granted(b)).then_with(|| a.cmp(b))
     }
 
     fn charge_anew(&self, entry: &Entry, terms: &Terms<'_>) -> Charge {

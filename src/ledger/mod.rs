@@ -107,6 +107,8 @@ struct Entry {
     charge: Charge,
     /// The number of the last record about it in this epoch; 0 where it was known before.
     changed: u64,
+    /// What makes it one seat with another checkout, by the bundle that it was last charged by.
+    seat: Option<SeatKey>,
 }
 
 /// What a lease is charged to.
@@ -298,6 +300,9 @@ impl Ledger {
             self.ends.remove(&use_id);
             uses.push(use_id);
         }
+        if self.nonces.is_empty() {
+            return (uses, Vec::new());
+        }
         let old = |expires: &Timestamp| now.wall.since(*expires) > NONCE_KEPT;
         let nonces: Vec<String> =
             self.nonces.iter().filter(|(_, at)| old(at)).map(|(nonce, _)| nonce.clone()).collect();
@@ -446,8 +451,9 @@ impl Ledger {
         self.set_ending(&lease.id, entry.until, lease.parked);
         self.take_slots(lease);
         if let Some(terms) = terms {
-            if let Some(key) = terms.seat_key(lease) {
-                self.by_seat.insert(key, lease.id.clone());
+            entry.seat = terms.seat_key(lease);
+            if let Some(key) = &entry.seat {
+                self.by_seat.insert(key.clone(), lease.id.clone());
             }
             let known = terms.config.products.get(&lease.product);
             let assignments = known.map_or(0, |product| product.policy.assignments().len());
@@ -470,12 +476,10 @@ impl Ledger {
         }
         self.running_out.remove(&(entry.until, id.clone()));
         self.give_slots(&entry.lease);
-        // The key depends on the bundle; the entry may stand under the key of an earlier one until the next recharge.
-        let keys = SeatKey::candidates(&entry.lease);
-        for key in keys {
-            if self.by_seat.get(&key) == Some(id) {
-                self.by_seat.remove(&key);
-            }
+        if let Some(key) = &entry.seat
+            && self.by_seat.get(key) == Some(id)
+        {
+            self.by_seat.remove(key);
         }
         self.discharge(&entry);
         Some(entry)
@@ -563,17 +567,5 @@ impl SeatKey {
             host: share.contains(&SharePart::Host).then(|| who.host.clone()),
             address: share.contains(&SharePart::Address).then_some(who.address),
         })
-    }
-
-    /// Every key under which a lease can stand: `share` names some of three parts.
-    fn candidates(lease: &Lease) -> Vec<Self> {
-        (1_u8..8)
-            .map(|parts| Self {
-                product: lease.product.clone(),
-                user: (parts & 1 != 0).then(|| lease.user.clone()),
-                host: (parts & 2 != 0).then(|| lease.host.clone()),
-                address: (parts & 4 != 0).then_some(lease.address),
-            })
-            .collect()
     }
 }

@@ -109,7 +109,8 @@ impl Pair {
             return self.lapsed.clear();
         };
         let Some(terms) = terms(&config, &self.me, &self.facts, self.now) else { return };
-        for product in config.products.keys() {
+        let limited = config.products.iter().filter(|(_, product)| product.standalone.is_some());
+        for (product, _) in limited {
             let lapsed = terms.standalone_left(product) == Some(Span::ZERO);
             if lapsed && self.lapsed.insert(product.clone()) {
                 seen!(StoodAloneTooLong);

@@ -10,6 +10,9 @@ use crate::mutant;
 /// How many renewals one heartbeat tells of.
 const RENEWALS_TOLD: usize = 5_000;
 
+/// How many timers run at most.
+const TIMERS: usize = 8;
+
 /// What the pair waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Timer {
@@ -37,50 +40,66 @@ impl Pair {
     /// When to call with [`Input::Deadline`](super::Input::Deadline), at the latest.
     #[must_use]
     pub fn deadline(&self) -> Option<Moment> {
-        self.timers().into_iter().flatten().map(|(_, at)| at).min()
+        let mut first = None;
+        self.timers(|_, at| first = Some(first.map_or(at, |first: Moment| first.min(at))));
+        first
     }
 
-    fn timers(&self) -> [Option<(Timer, Moment)>; 9] {
-        let heartbeat = self.redundancy().heartbeat;
-        let mut timers = [None; 9];
+    /// Every timer that runs, in the order in which those that are due are acted on.
+    fn timers(&self, mut tell: impl FnMut(Timer, Moment)) {
         if matches!(self.phase, Phase::Stuck) {
-            return timers;
+            return;
         }
+        let redundancy = self.redundancy();
         if !matches!(self.phase, Phase::Stopped) {
-            timers[0] = Some((Timer::Beat, self.last_beat + heartbeat));
+            tell(Timer::Beat, self.last_beat + redundancy.heartbeat);
         }
-        timers[1] = self.waiting.front().map(|first| (Timer::Reply, first.give_up));
-        timers[5] = self.disk_hangs_at().map(|at| (Timer::Disk, at));
+        if let Some(first) = self.waiting.front() {
+            tell(Timer::Reply, first.give_up);
+        }
         match &self.phase {
             // At once: nothing begins before the disk has taken a write.
-            Phase::Starting { writing } => {
-                timers[2] = (!writing).then_some((Timer::Beat, self.last_beat));
-            }
-            Phase::Recovering { until } => timers[2] = Some((Timer::LookForPeer, *until)),
+            Phase::Starting { writing: false } => tell(Timer::Beat, self.last_beat),
+            Phase::Recovering { until } => tell(Timer::LookForPeer, *until),
             Phase::Standby(standby) => {
-                let at = standby.silent_since + self.redundancy().failover_after;
-                timers[2] = Some((Timer::Silence, at));
+                tell(Timer::Silence, standby.silent_since + redundancy.failover_after);
             }
             Phase::Active(active) => {
-                timers[2] = active.grace.map(|at| (Timer::Grace, at));
-                timers[3] = self.ledger.deadline().map(|at| (Timer::Lease, at));
+                let grace = active.grace.map(|at| (Timer::Grace, at));
+                let lease = self.ledger.deadline().map(|at| (Timer::Lease, at));
                 let waits = active.peering.waits_for_peer();
-                timers[4] = waits.then_some((Timer::Alone, active.alone_at));
-                timers[8] = self.queue_at().map(|at| (Timer::Queue, at));
+                let alone = waits.then_some((Timer::Alone, active.alone_at));
+                [grace, lease, alone].into_iter().flatten().for_each(|(timer, at)| tell(timer, at));
             }
-            Phase::Unconfigured
+            Phase::Starting { .. }
+            | Phase::Unconfigured
             | Phase::TakingOver
             | Phase::Stuck
             | Phase::Unlicensed
             | Phase::Stopped => {}
         }
-        timers
+        if let Some(at) = self.disk_hangs_at() {
+            tell(Timer::Disk, at);
+        }
+        if matches!(self.phase, Phase::Active(_))
+            && let Some(at) = self.queue_at()
+        {
+            tell(Timer::Queue, at);
+        }
     }
 
     pub(super) fn on_deadline(&mut self, out: &mut Vec<Effect>) {
         let now = self.now.moment;
-        let due = self.timers().into_iter().flatten().filter(|(_, at)| *at <= now);
-        for (timer, _) in due {
+        let mut due = [None; TIMERS];
+        let mut places = due.iter_mut();
+        self.timers(|timer, at| {
+            if at <= now
+                && let Some(place) = places.next()
+            {
+                *place = Some(timer);
+            }
+        });
+        for timer in due.into_iter().flatten() {
             match timer {
                 Timer::Beat => {
                     self.beat(out);
