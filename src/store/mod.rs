@@ -16,7 +16,7 @@ use redb::{Builder, Database, ReadableDatabase as _};
 
 pub use writer::{Completions, Writer, WriterKind};
 
-use crate::bundle::BundleError;
+use crate::bundle::{BundleError, Config};
 use crate::pair::{Durable, Write};
 use crate::seam::disk::{Disk, Medium};
 
@@ -94,6 +94,17 @@ impl Store {
     /// # Errors
     /// Another process has the directory, the disk fails, or the file is damaged or of a later version.
     pub fn open(disk: &dyn Disk) -> Result<(Self, Durable), StoreError> {
+        Self::open_knowing(disk, &[])
+    }
+
+    /// The same for somebody who has compiled bundles before: one of these is not compiled again.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_knowing(
+        disk: &dyn Disk,
+        known: &[Arc<Config>],
+    ) -> Result<(Self, Durable), StoreError> {
         let lock = lock(disk)?;
         let medium = match disk.open(DATABASE)? {
             Some(medium) if medium.is_empty()? => return Err(damaged("it is empty")),
@@ -103,7 +114,7 @@ impl Store {
         let database = unpanicked(|| open_database(medium))?;
         let (state, durable) = unpanicked(|| {
             let transaction = database.begin_read().map_err(damaged)?;
-            tables::load(&transaction)
+            tables::load(&transaction, known)
         })?;
         Ok((Self { database, state, failed: false, _lock: lock }, durable))
     }
@@ -190,7 +201,6 @@ fn not_written(error: impl fmt::Display) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bundle::Config;
     use crate::bundle::fixture::{self, MANIFEST};
     use crate::ledger::{
         Contents, End, EndReason, Lease, Position, Quotas, Record, Slots, Use, Waiter,

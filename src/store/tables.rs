@@ -56,6 +56,8 @@ struct LedgerForm {
 pub(super) struct State {
     ledger: LedgerForm,
     statement_next: u64,
+    /// Whether anybody may stand in the table of waiters.
+    has_waiters: bool,
 }
 
 /// Makes the tables of an empty database.
@@ -71,8 +73,11 @@ pub(super) fn create(transaction: &WriteTransaction) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Reads everything.
-pub(super) fn load(transaction: &ReadTransaction) -> Result<(State, Durable), StoreError> {
+/// Reads everything. Bundles that are known are not compiled again.
+pub(super) fn load(
+    transaction: &ReadTransaction,
+    known: &[Arc<Config>],
+) -> Result<(State, Durable), StoreError> {
     check_format(transaction)?;
     let mut statements = Vec::new();
     let mut state = State::default();
@@ -100,9 +105,11 @@ pub(super) fn load(transaction: &ReadTransaction) -> Result<(State, Durable), St
             if BundleHash::of(bundle.value()) != form.hash {
                 return Err(damaged("the bundle has another hash"));
             }
-            let config = Arc::new(Config::decode(bundle.value())?);
+            let config = compiled(bundle.value(), form.hash, known)?;
             let before = match single(BEFORE)? {
-                Some(before) => Some(Arc::new(Config::decode(before.value())?)),
+                Some(before) => {
+                    Some(compiled(before.value(), BundleHash::of(before.value()), known)?)
+                }
                 None => None,
             };
             Some(Committed {
@@ -145,15 +152,26 @@ pub(super) fn load(transaction: &ReadTransaction) -> Result<(State, Durable), St
             }
         }
     }
+    state.has_waiters = !ledger.waiters.is_empty();
     Ok((state, Durable { facts, committed, ledger }))
+}
+
+fn compiled(
+    bytes: &[u8],
+    hash: BundleHash,
+    known: &[Arc<Config>],
+) -> Result<Arc<Config>, StoreError> {
+    match known.iter().find(|config| config.bundle.hash() == hash) {
+        Some(config) => Ok(Arc::clone(config)),
+        None => Ok(Arc::new(Config::decode(bytes)?)),
+    }
 }
 
 /// Appends a statement to the chain. One that was committed later takes the place of those of its number and above:
 /// they lost against it, and are kept without being offered to anybody.
 fn follow(chain: &mut Vec<SignedStatement>, statement: SignedStatement) {
-    let generation = |signed: &SignedStatement| signed.read().map(|read| read.generation).ok();
-    if let Some(number) = generation(&statement) {
-        chain.retain(|known| generation(known).is_none_or(|known| known < number));
+    if let Some(number) = statement.generation() {
+        chain.retain(|known| known.generation().is_none_or(|known| known < number));
     }
     chain.push(statement);
 }
@@ -168,14 +186,28 @@ fn check_format(transaction: &ReadTransaction) -> Result<(), StoreError> {
     }
 }
 
-/// The tables, open for one transaction.
+/// A table by texts.
+type Texts<'t> = Table<'t, &'static str, &'static [u8]>;
+
+/// The tables, for one transaction. Each is opened when it is needed: most writes are about one or two.
 struct Tables<'t> {
-    singles: Table<'t, &'static str, &'static [u8]>,
-    statements: Table<'t, u64, &'static [u8]>,
-    leases: Table<'t, &'static str, &'static [u8]>,
-    ends: Table<'t, &'static str, &'static [u8]>,
-    nonces: Table<'t, &'static str, i64>,
-    waiters: Table<'t, &'static str, &'static [u8]>,
+    transaction: &'t WriteTransaction,
+    singles: Option<Texts<'t>>,
+    leases: Option<Texts<'t>>,
+    ends: Option<Texts<'t>>,
+    waiters: Option<Texts<'t>>,
+}
+
+/// A table that is open, or is opened now.
+fn opened<'a, 't>(
+    table: &'a mut Option<Texts<'t>>,
+    transaction: &'t WriteTransaction,
+    definition: TableDefinition<'static, &'static str, &'static [u8]>,
+) -> Result<&'a mut Texts<'t>, StoreError> {
+    match table {
+        Some(table) => Ok(table),
+        None => Ok(table.insert(transaction.open_table(definition).map_err(not_written)?)),
+    }
 }
 
 /// Changes the tables as the writes say, in their order. After an error `state` is void.
@@ -184,7 +216,8 @@ pub(super) fn apply(
     state: &mut State,
     writes: &[Write],
 ) -> Result<(), StoreError> {
-    let mut tables = Tables::open(transaction)?;
+    let (singles, leases, ends, waiters) = (None, None, None, None);
+    let mut tables = Tables { transaction, singles, leases, ends, waiters };
     let mut ledger_changed = false;
     for write in writes {
         match write {
@@ -194,12 +227,12 @@ pub(super) fn apply(
             Write::Record(position, record) => {
                 ledger_changed = true;
                 state.ledger.follow(*position);
-                tables.record(record)?;
+                tables.record(state, record)?;
             }
             Write::Ledger(contents) => {
                 ledger_changed = true;
                 state.ledger = LedgerForm { position: contents.position, knew: contents.knew };
-                tables.replace(contents)?;
+                tables.replace(state, contents)?;
             }
             Write::Forget { uses, nonces } => tables.forget(uses, nonces)?,
         }
@@ -219,19 +252,28 @@ impl LedgerForm {
 }
 
 impl<'t> Tables<'t> {
-    fn open(transaction: &'t WriteTransaction) -> Result<Self, StoreError> {
-        Ok(Self {
-            singles: transaction.open_table(SINGLES).map_err(not_written)?,
-            statements: transaction.open_table(STATEMENTS).map_err(not_written)?,
-            leases: transaction.open_table(LEASES).map_err(not_written)?,
-            ends: transaction.open_table(ENDS).map_err(not_written)?,
-            nonces: transaction.open_table(NONCES).map_err(not_written)?,
-            waiters: transaction.open_table(WAITERS).map_err(not_written)?,
-        })
+    fn singles(&mut self) -> Result<&mut Texts<'t>, StoreError> {
+        opened(&mut self.singles, self.transaction, SINGLES)
+    }
+
+    fn leases(&mut self) -> Result<&mut Texts<'t>, StoreError> {
+        opened(&mut self.leases, self.transaction, LEASES)
+    }
+
+    fn ends(&mut self) -> Result<&mut Texts<'t>, StoreError> {
+        opened(&mut self.ends, self.transaction, ENDS)
+    }
+
+    fn waiters(&mut self) -> Result<&mut Texts<'t>, StoreError> {
+        opened(&mut self.waiters, self.transaction, WAITERS)
+    }
+
+    fn nonces(&self) -> Result<Table<'t, &'static str, i64>, StoreError> {
+        self.transaction.open_table(NONCES).map_err(not_written)
     }
 
     fn put<T: Serialize>(&mut self, key: &str, value: &T) -> Result<(), StoreError> {
-        self.singles.insert(key, &*json(value)?).map_err(not_written)?;
+        self.singles()?.insert(key, &*json(value)?).map_err(not_written)?;
         Ok(())
     }
 
@@ -244,49 +286,50 @@ impl<'t> Tables<'t> {
             ttl_longest: ttl_longest.ms(),
         };
         self.put(COMMITTED, &form)?;
-        self.singles.insert(BUNDLE, config.bundle.bytes()).map_err(not_written)?;
+        self.singles()?.insert(BUNDLE, config.bundle.bytes()).map_err(not_written)?;
         match before {
             Some(before) => {
-                self.singles.insert(BEFORE, before.bundle.bytes()).map_err(not_written)?;
+                self.singles()?.insert(BEFORE, before.bundle.bytes()).map_err(not_written)?;
             }
             None => self.forget_before()?,
         }
+        let mut table = self.transaction.open_table(STATEMENTS).map_err(not_written)?;
         for statement in statements {
             let bytes = json(statement)?;
-            self.statements.insert(state.statement_next, &*bytes).map_err(not_written)?;
+            table.insert(state.statement_next, &*bytes).map_err(not_written)?;
             state.statement_next = state.statement_next.saturating_add(1);
         }
         Ok(())
     }
 
     fn forget_before(&mut self) -> Result<(), StoreError> {
-        self.singles.remove(BEFORE).map_err(not_written)?;
+        self.singles()?.remove(BEFORE).map_err(not_written)?;
         Ok(())
     }
 
-    fn record(&mut self, record: &Record) -> Result<(), StoreError> {
+    fn record(&mut self, state: &mut State, record: &Record) -> Result<(), StoreError> {
         match record {
             Record::Lease { lease, ended } => {
                 self.insert_lease(lease)?;
-                lease.uses.keys().try_for_each(|use_id| self.remove_waiter(use_id))?;
-                self.insert_ends(ended)
+                lease.uses.keys().try_for_each(|use_id| self.remove_waiter(state, use_id))?;
+                self.insert_ends(state, ended)
             }
             Record::Ended { lease, ended } => {
-                self.leases.remove(lease.folded()).map_err(not_written)?;
-                self.insert_ends(ended)
+                self.leases()?.remove(lease.folded()).map_err(not_written)?;
+                self.insert_ends(state, ended)
             }
-            Record::Waits { waiter } => self.insert_waiter(waiter),
-            Record::Left { use_id } => self.remove_waiter(use_id),
+            Record::Waits { waiter } => self.insert_waiter(state, waiter),
+            Record::Left { use_id } => self.remove_waiter(state, use_id),
             Record::Nonce { nonce, expires } => self.insert_nonce(nonce, *expires),
             Record::Quotas(quotas) => self.put(QUOTAS, quotas),
         }
     }
 
-    fn replace(&mut self, contents: &Contents) -> Result<(), StoreError> {
-        self.leases.retain(|_, _| false).map_err(not_written)?;
-        self.ends.retain(|_, _| false).map_err(not_written)?;
-        self.nonces.retain(|_, _| false).map_err(not_written)?;
-        self.waiters.retain(|_, _| false).map_err(not_written)?;
+    fn replace(&mut self, state: &mut State, contents: &Contents) -> Result<(), StoreError> {
+        self.leases()?.retain(|_, _| false).map_err(not_written)?;
+        self.ends()?.retain(|_, _| false).map_err(not_written)?;
+        self.nonces()?.retain(|_, _| false).map_err(not_written)?;
+        self.waiters()?.retain(|_, _| false).map_err(not_written)?;
         for lease in &contents.leases {
             self.insert_lease(lease)?;
         }
@@ -294,46 +337,49 @@ impl<'t> Tables<'t> {
             self.insert_nonce(nonce, *expires)?;
         }
         self.put(QUOTAS, &contents.quotas)?;
-        self.insert_ends(&contents.ends)?;
-        contents.waiters.iter().try_for_each(|waiter| self.insert_waiter(waiter))
+        self.insert_ends(state, &contents.ends)?;
+        contents.waiters.iter().try_for_each(|waiter| self.insert_waiter(state, waiter))
     }
 
     fn forget(&mut self, uses: &[UseId], nonces: &[String]) -> Result<(), StoreError> {
         for use_id in uses {
-            self.ends.remove(use_id.folded()).map_err(not_written)?;
+            self.ends()?.remove(use_id.folded()).map_err(not_written)?;
         }
         for nonce in nonces {
-            self.nonces.remove(nonce.as_str()).map_err(not_written)?;
+            self.nonces()?.remove(nonce.as_str()).map_err(not_written)?;
         }
         Ok(())
     }
 
     fn insert_lease(&mut self, lease: &Lease) -> Result<(), StoreError> {
-        self.leases.insert(lease.id.folded(), &*json(lease)?).map_err(not_written)?;
+        self.leases()?.insert(lease.id.folded(), &*json(lease)?).map_err(not_written)?;
         Ok(())
     }
 
-    fn insert_ends(&mut self, ends: &[End]) -> Result<(), StoreError> {
+    fn insert_ends(&mut self, state: &State, ends: &[End]) -> Result<(), StoreError> {
         for end in ends {
-            self.remove_waiter(&end.use_id)?;
-            self.ends.insert(end.use_id.folded(), &*json(end)?).map_err(not_written)?;
+            self.remove_waiter(state, &end.use_id)?;
+            self.ends()?.insert(end.use_id.folded(), &*json(end)?).map_err(not_written)?;
         }
         Ok(())
     }
 
-    fn insert_waiter(&mut self, waiter: &Waiter) -> Result<(), StoreError> {
+    fn insert_waiter(&mut self, state: &mut State, waiter: &Waiter) -> Result<(), StoreError> {
+        state.has_waiters = true;
         let key = waiter.use_id.folded();
-        self.waiters.insert(key, &*json(waiter)?).map_err(not_written)?;
+        self.waiters()?.insert(key, &*json(waiter)?).map_err(not_written)?;
         Ok(())
     }
 
-    fn remove_waiter(&mut self, use_id: &UseId) -> Result<(), StoreError> {
-        self.waiters.remove(use_id.folded()).map_err(not_written)?;
+    fn remove_waiter(&mut self, state: &State, use_id: &UseId) -> Result<(), StoreError> {
+        if state.has_waiters {
+            self.waiters()?.remove(use_id.folded()).map_err(not_written)?;
+        }
         Ok(())
     }
 
     fn insert_nonce(&mut self, nonce: &str, expires: Timestamp) -> Result<(), StoreError> {
-        self.nonces.insert(nonce, expires.ms()).map_err(not_written)?;
+        self.nonces()?.insert(nonce, expires.ms()).map_err(not_written)?;
         Ok(())
     }
 }

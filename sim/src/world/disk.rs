@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tandem::seam::disk::{Disk, Medium};
@@ -55,7 +56,8 @@ enum Change {
 struct File {
     seen: Vec<u8>,
     kept: Vec<u8>,
-    dirty: BTreeSet<usize>,
+    /// The sectors that are not synced, as ranges in the order of their writing: some may come twice.
+    dirty: Vec<Range<usize>>,
     last_write: Option<(usize, usize)>,
     /// The shortest that the file was since it was last synced: what lay behind is gone, though it grew again.
     cut_to: Option<usize>,
@@ -65,7 +67,9 @@ impl File {
     fn resize(&mut self, len: usize) {
         if len < self.seen.len() {
             self.cut_to = Some(self.cut_to.map_or(len, |cut| cut.min(len)));
-            self.dirty.retain(|sector| *sector * SECTOR < len);
+            let left = len.div_ceil(SECTOR);
+            self.dirty.iter_mut().for_each(|range| range.end = range.end.min(left));
+            self.dirty.retain(|range| !range.is_empty());
         }
         self.seen.resize(len, 0);
     }
@@ -85,20 +89,20 @@ impl File {
         }
         self.seen[offset..end].copy_from_slice(bytes);
         if end > offset {
-            self.dirty.extend(offset / SECTOR..=(end - 1) / SECTOR);
+            self.dirty.push(offset / SECTOR..end.div_ceil(SECTOR));
         }
         self.last_write = Some((offset, end));
     }
 
     fn sync(&mut self) {
         self.keep_len();
-        for sector in std::mem::take(&mut self.dirty) {
-            self.keep(sector, SECTOR);
+        for range in std::mem::take(&mut self.dirty) {
+            self.keep(range.start, range.len() * SECTOR);
         }
         self.last_write = None;
     }
 
-    /// The first `count` bytes of a sector reach the medium.
+    /// The first `count` bytes from a sector on reach the medium.
     fn keep(&mut self, sector: usize, count: usize) {
         let start = sector * SECTOR;
         let end = (start + count).min(self.seen.len()).min(self.kept.len());
@@ -109,7 +113,7 @@ impl File {
 
     /// Drops what was not synced.
     fn forget(&mut self) {
-        self.seen = self.kept.clone();
+        self.seen.clone_from(&self.kept);
         self.dirty.clear();
         self.cut_to = None;
         self.last_write = None;
@@ -127,7 +131,9 @@ impl File {
             let at = choices.choose("torn-at", sectors.len() as u64);
             (sectors.start + usize::try_from(at).unwrap_or(0), end)
         });
-        for sector in std::mem::take(&mut self.dirty) {
+        let dirty: BTreeSet<usize> =
+            std::mem::take(&mut self.dirty).into_iter().flatten().collect();
+        for sector in dirty {
             if choices.choose("sector-survives", 2) == 0 {
                 continue;
             }

@@ -5,7 +5,9 @@
 //! were not yet reported is there; after a failed sync nobody knows, so the process starts again from what is there.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use tandem::bundle::Config;
 use tandem::pair::{Durable, Write, WriteId};
 use tandem::store::Store;
 
@@ -138,7 +140,7 @@ impl Disk {
     }
 
     /// A process opens the disk.
-    pub(super) fn open(&mut self) -> Result<Durable, String> {
+    pub(super) fn open(&mut self, known: &[Arc<Config>]) -> Result<Durable, String> {
         match &mut self.content {
             // A server whose first write fails rests for a second before it tries again.
             Content::Log(_) if self.is_full => Err("the disk is full".to_owned()),
@@ -146,7 +148,8 @@ impl Disk {
             Content::Store { disk, store } => {
                 *store = None;
                 disk.detach();
-                let (opened, durable) = Store::open(disk).map_err(|error| error.to_string())?;
+                let opened = Store::open_knowing(disk, known);
+                let (opened, durable) = opened.map_err(|error| error.to_string())?;
                 *store = Some(Box::new(opened));
                 Ok(durable)
             }
@@ -187,7 +190,12 @@ impl Disk {
     }
 
     /// What it would hold if the power went off now and nothing survived that was not reported.
-    pub(super) fn look<T>(&self, seed: u64, look: impl FnOnce(&Durable) -> T) -> Result<T, String> {
+    pub(super) fn look<T>(
+        &self,
+        seed: u64,
+        known: &[Arc<Config>],
+        look: impl FnOnce(&Durable) -> T,
+    ) -> Result<T, String> {
         match &self.content {
             Content::Log(durable) => Ok(look(durable)),
             Content::Store { disk, .. } => {
@@ -195,7 +203,8 @@ impl Disk {
                 disk.power_off();
                 // Looking decides nothing: it must not shift the choices of the run.
                 disk.power_on(&mut Choices::from_seed(seed));
-                let (_store, durable) = Store::open(&disk).map_err(|error| error.to_string())?;
+                let opened = Store::open_knowing(&disk, known);
+                let (_store, durable) = opened.map_err(|error| error.to_string())?;
                 Ok(look(&durable))
             }
         }

@@ -35,6 +35,8 @@ pub(crate) struct Ground {
     pub(super) trust: Keyring,
     /// The first bundle, and what each reload applies.
     pub(super) bundles: Vec<Applied>,
+    /// The same bundles, compiled.
+    pub(super) configs: Vec<Arc<Config>>,
     /// What is offered.
     pub(super) forged: BTreeMap<Forgery, Offered>,
     operator: MemoryKey,
@@ -46,14 +48,14 @@ pub(crate) struct Ground {
 pub(super) struct Applied {
     pub(super) config: Arc<Config>,
     pub(super) hash: String,
-    pub(super) terms: Terms,
+    pub(super) terms: Arc<Terms>,
 }
 
 /// A bundle that no server may take, and what a server makes of it.
 #[derive(Debug)]
 pub(super) struct Offered {
     pub(super) hash: String,
-    pub(super) terms: Terms,
+    pub(super) terms: Arc<Terms>,
     /// Whether a server takes it to its stage.
     pub(super) is_taken: bool,
 }
@@ -75,6 +77,7 @@ impl Ground {
             }
         }
         let [primary, secondary] = &subject.config.servers;
+        let bundles: Vec<_> = std::iter::once(subject).chain(reloads).map(Applied::of).collect();
         Ok(Self {
             start: subject.start,
             servers: [primary.name.clone(), secondary.name.clone()],
@@ -82,7 +85,8 @@ impl Ground {
             names: people.iter().map(|person| person.name().into()).collect(),
             people,
             trust,
-            bundles: std::iter::once(subject).chain(reloads).map(Applied::of).collect(),
+            configs: bundles.iter().map(|one| Arc::clone(&one.config)).collect(),
+            bundles,
             forged,
             operator,
             statements: Mutex::default(),
@@ -124,7 +128,7 @@ impl Applied {
         Self {
             config: Arc::clone(&subject.config),
             hash: subject.bundle.hash().to_string(),
-            terms: subject.terms(),
+            terms: Arc::new(subject.terms()),
         }
     }
 }
@@ -149,6 +153,6 @@ impl Offered {
             .map_err(|error| error.to_string())?;
         let keyring = trust.with_operators(&subject.manifest.trust.operators);
         let is_taken = signed.verify(&keyring).is_ok() && Config::decode(&forged.bytes).is_ok();
-        Ok(Self { hash: forged.hash.to_string(), terms: forged.terms, is_taken })
+        Ok(Self { hash: forged.hash.to_string(), terms: Arc::new(forged.terms), is_taken })
     }
 }
