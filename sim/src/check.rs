@@ -9,6 +9,7 @@ mod events;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -107,7 +108,7 @@ pub fn check(args: &CheckArgs) -> Result<Checked, CheckError> {
             Event::Terms(known) => known.bundle != terms.bundle,
             _ => true,
         });
-        entries.push(Entry { at: 0, host: "world".into(), event: Event::Terms(terms) });
+        entries.push(Entry { at: 0, host: "world".into(), event: Event::Terms(Arc::new(terms)) });
     }
     if from_outside {
         read.seen.sort_by_key(|entry| entry.at);
@@ -117,7 +118,7 @@ pub fn check(args: &CheckArgs) -> Result<Checked, CheckError> {
     }
     for entry in &mut entries {
         if let Event::Terms(terms) = &mut entry.event {
-            terms.late = args.late.ms();
+            Arc::make_mut(terms).late = args.late.ms();
         }
     }
     let servers = entries.iter().filter_map(|entry| match &entry.event {

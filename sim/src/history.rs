@@ -30,7 +30,7 @@ pub struct Entry {
 #[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Event {
     /// What a bundle means, said before any server gets it.
-    Terms(Terms),
+    Terms(Arc<Terms>),
     /// A request left a client.
     Asked {
         /// The request's number in this run.
@@ -38,7 +38,7 @@ pub enum Event {
         /// The server it went to.
         to: String,
         /// What was asked.
-        ask: Ask,
+        ask: Box<Ask>,
     },
     /// The answer to a request arrived.
     Answered(Answered),
@@ -108,10 +108,10 @@ pub struct Answered {
     pub code: Option<String>,
     /// The lease, where one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lease: Option<Lease>,
+    pub lease: Option<Box<Lease>>,
     /// What a server said of itself, where it was asked to. Expectations of a scenario read it; oracles do not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub server: Option<Said>,
+    pub server: Option<Box<Said>>,
 }
 
 /// What a bundle means.
@@ -380,6 +380,20 @@ pub enum Fault {
     },
 }
 
+impl Fault {
+    /// Whether a server's process runs after it, where it says so.
+    #[must_use]
+    pub(crate) fn leaves_up(&self, server: &str) -> Option<bool> {
+        match self {
+            Self::Crash { server: of } | Self::Kill { server: of } | Self::Stop { server: of } => {
+                (of == server).then_some(false)
+            }
+            Self::Start { server: of, .. } => (of == server).then_some(true),
+            _ => None,
+        }
+    }
+}
+
 /// Writes a history as one JSON object a line.
 ///
 /// # Errors
@@ -418,7 +432,7 @@ mod tests {
             Entry {
                 at: 10,
                 host: "ana@ws-1".into(),
-                event: Event::Asked { request: 1, to: "lic-a".into(), ask },
+                event: Event::Asked { request: 1, to: "lic-a".into(), ask: Box::new(ask) },
             },
             Entry {
                 at: 20,

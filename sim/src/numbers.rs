@@ -223,16 +223,18 @@ mod tests {
                 let (product, user) = ("designer".into(), "ana".into());
                 Ask::Checkout { product, user, host: "ws".into(), usage: None, seats: 1 }
             };
-            self.note(at, Event::Asked { request, to: "lic-a".into(), ask });
-            let lease = matches!(status, 200 | 201).then(|| Lease {
-                id: "L1".into(),
-                usage: "u".into(),
-                product: "designer".into(),
-                seats: 1,
-                server: "lic-a".into(),
-                epoch: 1,
-                ttl_ms: 1_000,
-                licenses: Vec::new(),
+            self.note(at, Event::Asked { request, to: "lic-a".into(), ask: Box::new(ask) });
+            let lease = matches!(status, 200 | 201).then(|| {
+                Box::new(Lease {
+                    id: "L1".into(),
+                    usage: "u".into(),
+                    product: "designer".into(),
+                    seats: 1,
+                    server: "lic-a".into(),
+                    epoch: 1,
+                    ttl_ms: 1_000,
+                    licenses: Vec::new(),
+                })
             });
             let answered = Answered { request, status, code: None, lease, server: None };
             self.note(at + 10, Event::Answered(answered));

@@ -51,7 +51,7 @@ impl Recorder {
             record.requests += 1;
             record.requests
         };
-        self.note(host, Event::Asked { request, to: to.to_owned(), ask });
+        self.note(host, Event::Asked { request, to: to.to_owned(), ask: Box::new(ask) });
         request
     }
 

@@ -47,6 +47,9 @@ impl Stream {
     }
 }
 
+/// How many decisions a run makes without asking for more memory.
+const MADE: usize = 4_096;
+
 /// One decision of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choice {
@@ -80,7 +83,8 @@ impl Choices {
     #[must_use]
     pub fn replay(seed: u64, recorded: Vec<Choice>) -> Self {
         let stream = Stream::named(seed, "choices");
-        Self { seed, stream, given: recorded.into_iter(), is_exact: false, made: Vec::new() }
+        let made = Vec::with_capacity(MADE);
+        Self { seed, stream, given: recorded.into_iter(), is_exact: false, made }
     }
 
     /// Decisions as recorded; after the end of the recording always the first possibility, which is the simplest.

@@ -4,6 +4,7 @@
 //! says what excuses most. A process that starts without having said `stopped` was killed after its last event.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 use tandem::api::EventBody;
@@ -39,7 +40,8 @@ pub(super) fn terms(told: &[EventBody], begin: Timestamp) -> Vec<Entry> {
             known.servers.entry(peer.to_owned()).or_insert(unknown);
         }
     }
-    let world = |terms| Entry { at: 0, host: "world".into(), event: Event::Terms(terms) };
+    let event = |terms| Event::Terms(Arc::new(terms));
+    let world = |terms| Entry { at: 0, host: "world".into(), event: event(terms) };
     bundles.into_values().map(world).collect()
 }
 
@@ -236,7 +238,8 @@ impl History {
     ) {
         self.requests += 1;
         let request = self.requests;
-        self.note(at, client, Event::Asked { request, to: server.into(), ask });
+        self.note(at, client, Event::Asked { request, to: server.into(), ask: Box::new(ask) });
+        let lease = lease.map(Box::new);
         let answered = Answered { request, status, code: None, lease, server: None };
         self.note(at, client, Event::Answered(answered));
     }

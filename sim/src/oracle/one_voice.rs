@@ -28,8 +28,8 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
         let started = view.started(server, exchange.asked);
         let mut last = None;
         let mut longest = 0;
-        for (when, active, _) in view.heard(server) {
-            if !active || when < started || when > at {
+        for (when, active, _) in view.heard_between(server, started, at).iter().copied() {
+            if !active {
                 continue;
             }
             if when <= exchange.asked {

@@ -1,5 +1,7 @@
 //! Made-up histories, for the oracles' own tests: two servers with two seats each, and whatever is told of them.
 
+use std::sync::Arc;
+
 use tandem::manifest::types::{Mode, Role};
 use tandem::name::UserPattern;
 
@@ -32,7 +34,7 @@ impl Story {
         let mut story = Self { entries: Vec::new(), requests: 0, licenses: Vec::new() };
         for bundle in ["sha256:one", "sha256:two"] {
             let mode = if escrow { Mode::Escrow } else { Mode::Mirror };
-            story.note(0, "world", Event::Terms(terms(bundle, mode)));
+            story.note(0, "world", Event::Terms(Arc::new(terms(bundle, mode))));
         }
         story.commit(0, "lic-a", "sha256:one", 1);
         story.commit(0, "lic-b", "sha256:one", 1);
@@ -46,7 +48,7 @@ impl Story {
     fn ask(&mut self, at: u64, client: &str, to: &str, ask: Ask) -> u64 {
         self.requests += 1;
         let request = self.requests;
-        self.note(at, client, Event::Asked { request, to: to.into(), ask });
+        self.note(at, client, Event::Asked { request, to: to.into(), ask: Box::new(ask) });
         request
     }
 
@@ -63,7 +65,7 @@ impl Story {
         code: Option<&str>,
         lease: Option<Lease>,
     ) {
-        let code = code.map(str::to_owned);
+        let (code, lease) = (code.map(str::to_owned), lease.map(Box::new));
         let answered = Answered { request, status, code, lease, server: None };
         self.note(at, client, Event::Answered(answered));
     }
@@ -131,7 +133,7 @@ impl Story {
     pub(crate) fn forgery(&mut self, bundle: &str, reason: &str) {
         let mut terms = terms(bundle, Mode::Mirror);
         terms.refused_for = Some(reason.into());
-        self.note(0, "world", Event::Terms(terms));
+        self.note(0, "world", Event::Terms(Arc::new(terms)));
     }
 
     pub(crate) fn stage(&mut self, at: u64, server: &str, bundle: &str, status: u16) {

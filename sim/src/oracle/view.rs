@@ -227,21 +227,8 @@ impl<'a> View<'a> {
 
     /// Whether a server's process ran at this time.
     pub(crate) fn is_up(&self, server: &str, at: u64) -> bool {
-        let mut up = true;
-        for (_, fault) in self.faults.iter().take_while(|(when, _)| *when <= at) {
-            match fault {
-                Fault::Crash { server: of }
-                | Fault::Kill { server: of }
-                | Fault::Stop { server: of }
-                    if of == server =>
-                {
-                    up = false;
-                }
-                Fault::Start { server: of, .. } if of == server => up = true,
-                _ => {}
-            }
-        }
-        up
+        let until = self.faults.iter().take_while(|(when, _)| *when <= at);
+        until.filter_map(|(_, fault)| fault.leaves_up(server)).last().unwrap_or(true)
     }
 
     /// The deaths of servers while one bundle alone was in force.
@@ -316,7 +303,14 @@ impl<'a> View<'a> {
         let mut cut: Vec<(&str, &str)> = Vec::new();
         let mut open: Option<u64> = None;
         let mut splits = Vec::new();
+        let mut faults = self.faults.iter().peekable();
+        let mut up = [true, true];
         for (at, mark) in marks {
+            while let Some((_, fault)) = faults.next_if(|(when, _)| *when <= at) {
+                for (up, server) in up.iter_mut().zip([a, b]) {
+                    *up = fault.leaves_up(server).unwrap_or(*up);
+                }
+            }
             match mark {
                 Some(Fault::Cut { from, to }) if between(from, to) => cut.push((from, to)),
                 Some(Fault::Heal { from, to }) if between(from, to) => {
@@ -324,7 +318,7 @@ impl<'a> View<'a> {
                 }
                 _ => {}
             }
-            let both_up = self.is_up(a, at) && self.is_up(b, at);
+            let both_up = up == [true, true];
             let ends = !both_up || (mark.is_none() && cut.is_empty());
             match open {
                 Some(since) if ends => {
@@ -476,7 +470,7 @@ fn exchanges(entries: &[Entry]) -> Vec<Exchange<'_>> {
             Event::Answered(Answered { request, status, code, lease, .. }) => {
                 let place = places.get(request).and_then(|at| exchanges.get_mut(*at));
                 if let Some(exchange) = place {
-                    let (code, lease) = (code.as_deref(), lease.as_ref());
+                    let (code, lease) = (code.as_deref(), lease.as_deref());
                     exchange.answer = Some(Reply { at: entry.at, status: *status, code, lease });
                 }
             }

@@ -255,7 +255,8 @@ impl AsyncRead for SimStream {
                 for answer in talk.tap.received(bytes) {
                     let Some(request) = talk.open.pop_front() else { continue };
                     let (status, code) = (answer.status, answer.code);
-                    let (lease, server) = (answer.lease, answer.server);
+                    let lease = answer.lease.map(Box::new);
+                    let server = answer.server.map(Box::new);
                     let event = Event::Answered(Answered { request, status, code, lease, server });
                     this.recorder.note(&this.who, event);
                 }
@@ -393,7 +394,7 @@ mod tests {
             .iter()
             .filter(|entry| {
                 let what = Ask::Other { what: "GET /v1/status".into() };
-                matches!(&entry.event, Event::Asked { to, ask, .. } if to == "lic-a" && *ask == what)
+                matches!(&entry.event, Event::Asked { to, ask, .. } if to == "lic-a" && **ask == what)
             })
             .count();
         let answered = entries

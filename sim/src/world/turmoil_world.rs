@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use tandem::manifest::types::Role;
@@ -118,7 +119,7 @@ impl<'a> Stage<'a> {
             return Err("a pair has two servers".into());
         };
         let tasks = people_and_tools(&mut sim, setup, &common, pair)?;
-        common.recorder.note("world", Event::Terms(subject.terms()));
+        common.recorder.note("world", Event::Terms(Arc::new(subject.terms())));
         let apply = Task::Apply { subject: Box::new(subject.clone()), degraded: false };
         let _ = tasks.send(apply);
         Ok(Self {
@@ -247,14 +248,14 @@ impl<'a> Stage<'a> {
             }
             Action::Reload(reload) => {
                 let next = self.reloads.next().ok_or("a reload without what it applies")?;
-                recorder.note("world", Event::Terms(next.terms()));
+                recorder.note("world", Event::Terms(Arc::new(next.terms())));
                 let (subject, degraded) = (Box::new(next.clone()), reload.degraded);
                 let _ = self.tasks.send(Task::Apply { subject, degraded });
             }
             Action::Offer(forgery) => {
                 let forged = self.setup.subject.forged(*forgery, self.seed);
                 let forged = forged.map_err(|error| error.to_string())?;
-                recorder.note("world", Event::Terms(forged.terms.clone()));
+                recorder.note("world", Event::Terms(Arc::new(forged.terms.clone())));
                 let _ = self.tasks.send(Task::Offer(Box::new(forged)));
             }
             Action::FailSync(server) => {
@@ -414,11 +415,14 @@ impl<'a> Stage<'a> {
     fn look_at_disks(&mut self) {
         // Looking decides nothing: it must not shift the choices of the run.
         let mut choices = Choices::from_seed(self.seed ^ self.now);
+        let Setup { subject, reloads, .. } = self.setup;
+        let applied = std::iter::once(subject).chain(reloads);
+        let known: Vec<_> = applied.map(|subject| Arc::clone(&subject.config)).collect();
         for (server, machine) in &self.machines {
             let disk = machine.disk().copy();
             disk.power_off();
             disk.power_on(&mut choices);
-            match Store::open(&disk) {
+            match Store::open_knowing(&disk, &known) {
                 Ok((_store, durable)) => {
                     let event = Event::on_disk(server, &durable);
                     self.common.recorder.note("world", event);
@@ -444,7 +448,7 @@ fn said(entries: &[Entry], server: &str, at: u64, patience: u64) -> Option<Said>
             }
             Event::Asked { request, to, .. } if to == server => {
                 if let Some(said) = answers.get(request) {
-                    return Some((*said).clone());
+                    return Some(Said::clone(said));
                 }
             }
             _ => {}

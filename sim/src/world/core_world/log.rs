@@ -31,7 +31,7 @@ impl Log {
     pub(super) fn asked(&mut self, host: impl Into<Arc<str>>, to: &str, ask: Ask) -> u64 {
         self.requests += 1;
         let request = self.requests;
-        self.note(host, Event::Asked { request, to: to.into(), ask });
+        self.note(host, Event::Asked { request, to: to.into(), ask: Box::new(ask) });
         request
     }
 

@@ -77,6 +77,8 @@ pub(super) struct Process {
     pending: Vec<(Ticket, u64, Party)>,
     tickets: u64,
     alarm: Micros,
+    /// For which of the pair's deadlines the alarm was set.
+    armed: Moment,
     /// How often in a row it was told of a deadline that stayed due.
     idle_deadlines: u32,
     staged: Option<Staged>,
@@ -162,6 +164,7 @@ impl Process {
             pending: Vec::new(),
             tickets: 0,
             alarm: Micros::MAX,
+            armed: Moment::from_ms(u64::MAX),
             idle_deadlines: 0,
             staged: None,
         }
@@ -285,7 +288,7 @@ impl Stage<'_> {
             bundle: view.bundle.map(|hash| hash.to_string()),
             paired: view.is_paired,
         };
-        let (code, lease, server) = (None, None, Some(said));
+        let (code, lease, server) = (None, None, Some(Box::new(said)));
         let answered = Answered { request, status: 200, code, lease, server };
         self.log.note("observer", history::Event::Answered(answered));
     }
@@ -311,9 +314,14 @@ impl Stage<'_> {
         let machine = &mut self.machines[at];
         let Some(process) = machine.process.as_mut() else { return };
         let Some(deadline) = process.pair.as_ref().and_then(|pair| pair.deadline()) else { return };
+        // Most inputs do not bring it forward.
+        if process.alarm != Micros::MAX && deadline >= process.armed {
+            return;
+        }
         let due = machine.clock.reaches(deadline, now);
         if due < process.alarm {
             process.alarm = due;
+            process.armed = deadline;
             let era = machine.era;
             self.queue.push(due, Event::Alarm { at, era, due });
         }
@@ -414,7 +422,7 @@ impl Stage<'_> {
             return;
         }
         let (name, trust) = (self.ground.servers[at].clone(), self.ground.trust.clone());
-        let begun = machine.disk.open().and_then(|durable| {
+        let begun = machine.disk.open(&self.ground.configs).and_then(|durable| {
             Pair::new(now, name, trust, durable, false).map_err(|error| error.to_string())
         });
         let Some(process) = machine.process.as_mut() else { return };

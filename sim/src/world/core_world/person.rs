@@ -392,7 +392,7 @@ pub(super) fn answered(
     let lease = match said {
         Said::Lease(given) => {
             let held = &given.held;
-            Some(history::Lease {
+            Some(Box::new(history::Lease {
                 id: held.lease.id.to_string(),
                 usage: held.use_id.to_string(),
                 product: held.lease.product.to_string(),
@@ -401,7 +401,7 @@ pub(super) fn answered(
                 epoch: held.epoch.0,
                 ttl_ms: held.ttl.ms(),
                 licenses: given.licenses.clone(),
-            })
+            }))
         }
         _ => None,
     };

@@ -537,8 +537,9 @@ impl<'a> Stage<'a> {
         let seed = self.choices.seed() ^ self.log.now;
         for at in [0, 1] {
             let server = self.name(at);
-            let disk = &mut self.machines[at].disk;
-            let seen = disk.look(seed, |durable| history::Event::on_disk(&server, durable));
+            let disk = &self.machines[at].disk;
+            let known = &self.ground.configs;
+            let seen = disk.look(seed, known, |durable| history::Event::on_disk(&server, durable));
             match seen {
                 Ok(event) => self.log.note("world", event),
                 Err(error) => {
