@@ -52,7 +52,11 @@ impl Canon {
             }
             self.word(u64::from(world.wire.open[at]));
         }
-        self.word(u64::from(world.wire.cut) | u64::from(world.split) << 1);
+        let fresh = world.fresh && world.stands_still();
+        self.word(u64::from(world.wire.cut) | u64::from(world.split) << 1 | u64::from(fresh) << 2);
+        let [a, b] = world.fenced.map(u64::from);
+        self.word(u64::from(world.planned) | a << 1 | b << 2);
+        self.word(world.ran[0].0 << 8 | world.ran[1].0);
         match world.heard_active {
             Some(heard) => self.moment(heard),
             None => self.word(u64::MAX),

@@ -12,14 +12,14 @@ pub(super) type Who = usize;
 /// What may happen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Choice {
+    /// Which of the space's faults may come.
+    Plan(u8),
     /// The two servers connect.
     Connect,
     /// The next of what is on its way to this server arrives.
     Deliver(At),
     /// The next write of this server is durable.
     Write(At),
-    /// This server is told that its deadline has come.
-    Deadline(At),
     /// A server that dropped its memory has opened its disk again.
     Reopen(At),
     /// A client asks for a seat.
@@ -28,6 +28,12 @@ pub(super) enum Choice {
     Renew(Who, At),
     /// A client gives its seat back.
     Release(Who, At),
+    /// An operator asks this server to hand service over to the other one.
+    HandOver(At),
+    /// An operator commits the second bundle at this server.
+    Commit(At),
+    /// An operator tells this server that the other one is dead.
+    Fence(At),
     /// A client is told of its seat.
     Hear(Who),
     /// The answer that grants a client its seat is lost.
@@ -52,8 +58,47 @@ pub(super) enum Choice {
     Stick(At),
     /// It goes on.
     Loosen(At),
-    /// The connection between the two breaks.
-    Reset,
+}
+
+impl Choice {
+    /// The server that it is about, where it is about one alone.
+    pub(super) const fn owner(self) -> Option<At> {
+        match self {
+            Self::Deliver(at)
+            | Self::Write(at)
+            | Self::Reopen(at)
+            | Self::Ask(_, at)
+            | Self::Renew(_, at)
+            | Self::Release(_, at)
+            | Self::HandOver(at)
+            | Self::Commit(at)
+            | Self::Fence(at)
+            | Self::Kill(at, _)
+            | Self::Burn(at, _)
+            | Self::Start(at)
+            | Self::Pause(at)
+            | Self::Wake(at)
+            | Self::Stick(at)
+            | Self::Loosen(at) => Some(at),
+            Self::Plan(_)
+            | Self::Connect
+            | Self::Hear(_)
+            | Self::Lose(_)
+            | Self::Tick
+            | Self::Cut
+            | Self::Heal => None,
+        }
+    }
+
+    /// Whether what stands still may go on after it.
+    pub(super) const fn makes_fresh(self) -> bool {
+        matches!(self, Self::Tick | Self::Kill(..) | Self::Burn(..))
+    }
+
+    /// Whether what stands still may go on after it, where it could before.
+    pub(super) const fn keeps_fresh(self) -> bool {
+        matches!(self, Self::Start(_) | Self::Wake(_) | Self::Loosen(_) | Self::Heal)
+    }
 }
 
 const SERVERS: [&str; 2] = ["a", "b"];
@@ -61,14 +106,17 @@ const SERVERS: [&str; 2] = ["a", "b"];
 impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
+            Self::Plan(plan) => write!(f, "plan {plan}"),
             Self::Connect => f.write_str("connect"),
             Self::Deliver(at) => write!(f, "deliver {}", SERVERS[at]),
             Self::Write(at) => write!(f, "write {}", SERVERS[at]),
-            Self::Deadline(at) => write!(f, "deadline {}", SERVERS[at]),
             Self::Reopen(at) => write!(f, "reopen {}", SERVERS[at]),
             Self::Ask(who, at) => write!(f, "ask {who} {}", SERVERS[at]),
             Self::Renew(who, at) => write!(f, "renew {who} {}", SERVERS[at]),
             Self::Release(who, at) => write!(f, "release {who} {}", SERVERS[at]),
+            Self::HandOver(at) => write!(f, "hand-over {}", SERVERS[at]),
+            Self::Commit(at) => write!(f, "commit {}", SERVERS[at]),
+            Self::Fence(at) => write!(f, "fence at {}", SERVERS[at]),
             Self::Hear(who) => write!(f, "hear {who}"),
             Self::Lose(who) => write!(f, "lose {who}"),
             Self::Tick => f.write_str("tick"),
@@ -81,7 +129,6 @@ impl fmt::Display for Choice {
             Self::Heal => f.write_str("heal"),
             Self::Stick(at) => write!(f, "stick {}", SERVERS[at]),
             Self::Loosen(at) => write!(f, "loosen {}", SERVERS[at]),
-            Self::Reset => f.write_str("reset"),
         }
     }
 }
@@ -99,16 +146,19 @@ impl FromStr for Choice {
         let number = |word: &&str| word.parse::<u8>().ok();
         let client = |word: &&str| number(word).map(usize::from).filter(|who| *who < 2);
         let choice = match words.as_slice() {
+            ["plan", plan] => number(plan).map(Self::Plan),
             ["connect"] => Some(Self::Connect),
             ["deliver", at] => server(at).map(Self::Deliver),
             ["write", at] => server(at).map(Self::Write),
-            ["deadline", at] => server(at).map(Self::Deadline),
             ["reopen", at] => server(at).map(Self::Reopen),
             ["ask", who, at] => client(who).zip(server(at)).map(|(who, at)| Self::Ask(who, at)),
             ["renew", who, at] => client(who).zip(server(at)).map(|(who, at)| Self::Renew(who, at)),
             ["release", who, at] => {
                 client(who).zip(server(at)).map(|(who, at)| Self::Release(who, at))
             }
+            ["hand-over", at] => server(at).map(Self::HandOver),
+            ["commit", at] => server(at).map(Self::Commit),
+            ["fence", "at", at] => server(at).map(Self::Fence),
             ["hear", who] => client(who).map(Self::Hear),
             ["lose", who] => client(who).map(Self::Lose),
             ["tick"] => Some(Self::Tick),
@@ -125,7 +175,6 @@ impl FromStr for Choice {
             ["heal"] => Some(Self::Heal),
             ["stick", at] => server(at).map(Self::Stick),
             ["loosen", at] => server(at).map(Self::Loosen),
-            ["reset"] => Some(Self::Reset),
             _ => None,
         };
         choice.ok_or_else(|| ChoiceError(text.to_owned()))

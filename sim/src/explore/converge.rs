@@ -5,7 +5,6 @@
 //! every order leads there.
 
 use tandem::ledger::Ledger;
-use tandem::measure::Span;
 use tandem::name::LeaseId;
 use tandem::pair::{Pair, State};
 
@@ -37,7 +36,7 @@ pub(super) fn judge(
         }
         names.push(name);
         settle(setup, &mut world)?;
-        if is_together(&world) {
+        if is_together(setup, &world) {
             return note(known, &names);
         }
         world.apply(setup, Choice::Tick)?;
@@ -68,7 +67,7 @@ pub(super) fn settle(setup: &Setup, world: &mut World) -> Result<(), Broken> {
             world.inner(&mut choices);
         }
         let Some(choice) = choices.first() else {
-            return if world.may_tick(Span::ZERO) {
+            return if world.may_tick() {
                 Ok(())
             } else {
                 Err(endless("nothing can happen, and time cannot pass"))
@@ -84,7 +83,7 @@ fn endless(what: &str) -> Broken {
 }
 
 /// Whether one serves, the other is in step, and both know the same.
-pub(super) fn is_together(world: &World) -> bool {
+pub(super) fn is_together(setup: &Setup, world: &World) -> bool {
     let [a, b] = world.machines.each_ref().map(|machine| machine.pair());
     let (Some(a), Some(b)) = (a, b) else { return false };
     let states = [a, b].map(|pair| pair.standing().state);
@@ -95,7 +94,11 @@ pub(super) fn is_together(world: &World) -> bool {
     let ids = |ledger: &Ledger| -> Vec<LeaseId> {
         ledger.leases(world.now).map(|view| view.lease.id.clone()).collect()
     };
-    matches!(states, [State::Active, State::Standby] | [State::Standby, State::Active])
+    let bundle = |pair: &Pair| pair.committed().map(tandem::pair::Committed::hash);
+    bundle(a) == bundle(b)
+        && setup.is_shared_out(a)
+        && setup.is_shared_out(b)
+        && matches!(states, [State::Active, State::Standby] | [State::Standby, State::Active])
         && ready(a)
         && ready(b)
         && paired(a)

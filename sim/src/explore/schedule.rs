@@ -39,6 +39,8 @@ pub(super) struct Played {
 
 /// Plays choices from a state on; those that cannot be made are left out.
 pub(super) fn play(setup: &Setup, space: &Space, first: &World, choices: &[Choice]) -> Played {
+    // Whoever shortens a schedule may choose orders that the search leaves out.
+    let space = &Space { reduce: false, ..*space };
     let mut world = first.clone();
     let mut played = Played { choices: Vec::new(), broken: None, lines: Vec::new() };
     let mut before = columns(&world);

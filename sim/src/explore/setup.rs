@@ -10,13 +10,17 @@ use ed25519_dalek::SigningKey;
 use serde_json::json;
 use tandem::bundle::{Bundle, BundleError, Config};
 use tandem::license::{self, License, SharePart};
-use tandem::manifest::types::{Manifest, Role};
+use tandem::manifest::types::{Manifest, Mode, Role};
 use tandem::measure::{Epoch, Generation, Moment, Now, Seats, Span, Timestamp};
 use tandem::name::{
     HostName, LeaseId, LicenseId, NameError, ProductName, PublicKey, ServerName, UseId, UserName,
 };
-use tandem::pair::{Checkout, Committed, Durable, Token};
-use tandem::statement::Keyring;
+use tandem::pair::{Checkout, Commit, Committed, Durable, Nonce, Pair, Token};
+use tandem::statement::{
+    ApplyStatement, Keyring, MemoryKey, SignError, SignedStatement, Signs as _, Source,
+};
+
+use super::space::{Faults, Space};
 
 /// The heartbeat, and how long time passes at once.
 pub(super) const HEARTBEAT: Span = Span::from_secs(3);
@@ -42,6 +46,9 @@ pub enum SetupError {
     /// A name is none.
     #[error("a name of the search is none: {0}")]
     Name(#[from] NameError),
+    /// A bundle cannot be signed.
+    #[error("a bundle of the search cannot be signed: {0}")]
+    Sign(#[from] SignError),
     /// The manifest is none.
     #[error("the manifest of the search is none: {0}")]
     Manifest(#[from] serde_json::Error),
@@ -53,18 +60,43 @@ pub(super) struct Setup {
     pub(super) names: [ServerName; 2],
     pub(super) config: Arc<Config>,
     pub(super) seats: usize,
+    /// The faults that may come, one of these.
+    pub(super) plans: &'static [Faults],
+    /// Keys that the servers are started with: of those who sign bundles, where any are committed.
+    trust: Keyring,
+    /// What was signed about the first bundle.
+    signed: Vec<SignedStatement>,
+    /// The second bundle, where one is committed.
+    second: Option<Commit>,
     product: ProductName,
     host: HostName,
     users: [UserName; 3],
 }
 
 impl Setup {
-    pub(super) fn new(seats: u32) -> Result<Self, SetupError> {
+    pub(super) fn new(space: &Space) -> Result<Self, SetupError> {
+        let seats = space.seats;
         let names = [ServerName::new("lic-a")?, ServerName::new("lic-b")?];
+        let config = Arc::new(config(&names, space, "l1")?);
+        let commits = space.plans.iter().any(|plan| plan.commits != [0, 0]);
+        let (mut trust, mut signed, mut second) = (Keyring::new(&[], &[]), Vec::new(), None);
+        if commits {
+            let operator = MemoryKey::from_seed([9; 32], "operator");
+            trust = Keyring::new(&[], &[operator.public().clone()]);
+            signed.push(sign(&config, &names, Generation(1), &operator)?);
+            let config = Arc::new(self::config(&names, space, "l2")?);
+            let statements = vec![sign(&config, &names, Generation(2), &operator)?];
+            let (generation, base) = (Generation(2), Generation(1));
+            second = Some(Commit { config, statements, generation, base });
+        }
         Ok(Self {
-            config: Arc::new(config(&names, seats)?),
+            config,
             names,
+            trust,
+            signed,
+            second,
             seats: seats as usize,
+            plans: space.plans,
             product: ProductName::new("designer")?,
             host: HostName::new("ws")?,
             users: [UserName::new("ana")?, UserName::new("bo")?, UserName::new("cy")?],
@@ -77,16 +109,36 @@ impl Setup {
             generation: Generation(1),
             config: Arc::clone(&self.config),
             before: None,
-            statements: Vec::new(),
+            statements: self.signed.clone(),
             at: Timestamp::from_ms(WALL),
             ttl_longest: TTL,
         };
         Durable { committed: Some(committed), ..Durable::default() }
     }
 
-    /// Who may sign for the servers: nobody.
-    pub(super) fn trust() -> Keyring {
-        Keyring::new(&[], &[])
+    /// The keys that the servers are started with.
+    pub(super) fn trust(&self) -> Keyring {
+        self.trust.clone()
+    }
+
+    /// The second bundle, and what is signed about it.
+    pub(super) const fn second(&self) -> Option<&Commit> {
+        self.second.as_ref()
+    }
+
+    /// Whether never a seat too many may be held.
+    pub(super) fn is_escrow(&self) -> bool {
+        self.config.redundancy.mode == Mode::Escrow
+    }
+
+    /// Whether a server knows how the slots are shared out, where they are.
+    pub(super) fn is_shared_out(&self, pair: &Pair) -> bool {
+        !self.is_escrow() || pair.ledger().is_shared_out(&self.product)
+    }
+
+    /// The nonce of an operator's order: one of each kind is enough.
+    pub(super) fn nonce(kind: &str) -> Nonce {
+        Nonce { nonce: kind.to_owned(), expires: Timestamp::from_ms(WALL) }
     }
 
     pub(super) fn now(moment: Moment) -> Now {
@@ -140,7 +192,24 @@ pub(super) fn read_id(text: &str) -> (u64, Option<Epoch>) {
     (bytes.fold(0, |word, byte| word << 8 | u64::from(*byte)), epoch)
 }
 
-fn config(names: &[ServerName; 2], seats: u32) -> Result<Config, SetupError> {
+/// What an operator signs who applies a bundle to both servers.
+fn sign(
+    config: &Config,
+    names: &[ServerName; 2],
+    generation: Generation,
+    operator: &MemoryKey,
+) -> Result<SignedStatement, SetupError> {
+    let before = Generation(generation.0 - 1);
+    let source = Source { repository: None, commit: None, path: "explored".to_owned(), dirty: false };
+    let (pair, hash) = (config.pair.clone(), config.bundle.hash());
+    let base = names.iter().map(|name| (name.clone(), before)).collect();
+    let at = Timestamp::from_ms(WALL);
+    let statement = ApplyStatement::new(pair, hash, base, Vec::new(), at, source);
+    let statement = ApplyStatement { generation, ..statement };
+    Ok(SignedStatement::sign_apply(statement, operator)?)
+}
+
+fn config(names: &[ServerName; 2], space: &Space, licenses: &str) -> Result<Config, SetupError> {
     let vendor = SigningKey::from_bytes(&[7; 32]);
     let key = PublicKey(vendor.verifying_key().to_bytes());
     let [a, b] = names;
@@ -151,15 +220,18 @@ fn config(names: &[ServerName; 2], seats: u32) -> Result<Config, SetupError> {
             {"name": b.as_str(), "role": "secondary", "address": "127.0.0.1", "port": 4821},
         ],
         "trust": {"vendors": [key]},
-        "redundancy": {"heartbeat": HEARTBEAT, "failoverAfter": FAILOVER},
+        "redundancy": {
+            "heartbeat": HEARTBEAT, "failoverAfter": FAILOVER, "mode": space.mode,
+            "escrow": {"secondaryShare": "50%"},
+        },
         "leases": {"ttl": TTL},
         "seats": [{"product": "designer", "assign": [{"everyone": true}]}],
     }))?;
     let file = |role: Role| -> Result<Vec<u8>, SetupError> {
         let license = License {
-            id: LicenseId::new(&format!("l-{role}"))?,
+            id: LicenseId::new(&format!("{licenses}-{role}"))?,
             product: ProductName::new("designer")?,
-            seats: Seats(seats),
+            seats: Seats(space.seats),
             role,
             vendor: key,
             issued: Timestamp::from_ms(0),

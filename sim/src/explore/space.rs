@@ -1,62 +1,50 @@
 //! The spaces: which faults may come, how many of each, and how the search of them is bounded.
 
-use tandem::measure::Span;
+use tandem::manifest::types::Mode;
 
 use super::choice::At;
 
-/// The faults that may still come.
+/// The faults that may still come. Each server has its own, so that what happens to one takes nothing from the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Faults {
     /// Crashes of each server.
     pub(super) crashes: [u8; 2],
-    /// Pauses of either.
-    pub(super) pauses: u8,
-    /// Disks that hang.
-    pub(super) sticks: u8,
+    /// Pauses of each.
+    pub(super) pauses: [u8; 2],
+    /// Times that each one's disk hangs.
+    pub(super) sticks: [u8; 2],
     /// Cuts of the network between the two.
     pub(super) cuts: u8,
-    /// Connections that break.
-    pub(super) resets: u8,
     /// Answers that are lost.
     pub(super) losses: u8,
-    /// The most crashes, pauses, cuts and hanging disks in all.
-    pub(super) total: u8,
+    /// Orders to hand service over, to each server.
+    pub(super) handovers: [u8; 2],
+    /// Commits of the second bundle, at each server.
+    pub(super) commits: [u8; 2],
+    /// Words that the other server is dead, to each server: said only while it is.
+    pub(super) fences: [u8; 2],
 }
 
 impl Faults {
-    pub(super) fn may_crash(&self, at: At) -> bool {
-        self.total > 0 && self.crashes[at] > 0
-    }
-
-    pub(super) fn may_pause(&self, _: At) -> bool {
-        self.total > 0 && self.pauses > 0
-    }
-
-    pub(super) fn may_stick(&self, _: At) -> bool {
-        self.total > 0 && self.sticks > 0
-    }
-
-    pub(super) fn crash(&mut self, at: At) {
-        self.crashes[at] = self.crashes[at].saturating_sub(1);
-        self.total = self.total.saturating_sub(1);
-    }
-
-    pub(super) fn pause(&mut self, _: At) {
-        self.pauses = self.pauses.saturating_sub(1);
-        self.total = self.total.saturating_sub(1);
-    }
-
-    pub(super) fn stick(&mut self, _: At) {
-        self.sticks = self.sticks.saturating_sub(1);
-        self.total = self.total.saturating_sub(1);
+    /// Whether this server's machine may die without a word.
+    pub(super) const fn may_burn(&self, at: At) -> bool {
+        self.crashes[at] > 0
     }
 
     /// As one number.
     pub(super) fn word(&self) -> u64 {
-        let Self { crashes: [a, b], pauses, sticks, cuts, resets, losses, total } = *self;
-        [a, b, pauses, sticks, cuts, resets, losses, total]
-            .into_iter()
-            .fold(0, |word, count| word << 8 | u64::from(count))
+        let Self { crashes, pauses, sticks, cuts, losses, handovers, commits, fences } = *self;
+        let two = |[a, b]: [u8; 2]| u64::from(a) << 4 | u64::from(b);
+        let words = [
+            two(crashes),
+            two(pauses),
+            two(sticks),
+            two([cuts, losses]),
+            two(handovers),
+            two(commits),
+            two(fences),
+        ];
+        words.into_iter().fold(0, |word, count| word << 8 | count)
     }
 }
 
@@ -65,17 +53,20 @@ impl Faults {
 pub(super) struct Space {
     pub(super) name: &'static str,
     pub(super) about: &'static str,
-    pub(super) faults: Faults,
+    /// The faults that may come, one of these.
+    pub(super) plans: &'static [Faults],
     /// From what state it is searched.
     pub(super) from: From,
+    /// How the seats are kept where the servers do not hear each other.
+    pub(super) mode: Mode,
     /// Whether it is among those that are searched whole.
     pub(super) whole: bool,
     /// How many seats there are.
     pub(super) seats: u32,
     /// How many uses each client begins.
     pub(super) uses: [u8; 2],
-    /// How late what is under way may be.
-    pub(super) late: Span,
+    /// Whether orders are left out that end where others end.
+    pub(super) reduce: bool,
 }
 
 /// A state from which a space is searched.
@@ -95,26 +86,45 @@ impl Space {
 }
 
 const NONE: Faults =
-    Faults { crashes: [0, 0], pauses: 0, sticks: 0, cuts: 0, resets: 0, losses: 1, total: 2 };
+    Faults {
+        crashes: [0, 0],
+        pauses: [0, 0],
+        sticks: [0, 0],
+        cuts: 0,
+        losses: 0,
+        handovers: [0, 0],
+        commits: [0, 0],
+        fences: [0, 0],
+    };
+
+/// A crash of one or the other.
+const CRASH: [Faults; 2] =
+    [Faults { crashes: [1, 0], ..NONE }, Faults { crashes: [0, 1], ..NONE }];
 
 const SPACE: Space = Space {
     name: "",
     about: "",
-    faults: NONE,
+    plans: &[NONE],
     from: From::Paired,
+    mode: Mode::Mirror,
     whole: true,
     seats: 1,
     uses: [1, 1],
-    late: Span::ZERO,
+    reduce: true,
 };
 
 /// Every space.
 pub(super) const SPACES: &[Space] = &[
-    Space { name: "calm", about: "no fault but a lost answer", ..SPACE },
+    Space {
+        name: "calm",
+        about: "no fault but a lost answer",
+        plans: &[Faults { losses: 1, ..NONE }],
+        ..SPACE
+    },
     Space {
         name: "one-client",
         about: "one client and one crash of either server",
-        faults: Faults { crashes: [1, 1], losses: 0, total: 1, ..NONE },
+        plans: &CRASH,
         uses: [1, 0],
         whole: false,
         ..SPACE
@@ -122,51 +132,108 @@ pub(super) const SPACES: &[Space] = &[
     Space {
         name: "crash-one",
         about: "one crash of either server",
-        faults: Faults { crashes: [1, 1], losses: 0, total: 1, ..NONE },
+        plans: &CRASH,
         whole: false,
         ..SPACE
     },
     Space {
         name: "crash-each",
         about: "a crash of each server",
-        faults: Faults { crashes: [1, 1], losses: 0, ..NONE },
+        plans: &[Faults { crashes: [1, 1], ..NONE }],
         ..SPACE
     },
     Space {
         name: "crash-primary-twice",
         about: "two crashes of the primary",
-        faults: Faults { crashes: [2, 0], losses: 0, ..NONE },
+        plans: &[Faults { crashes: [2, 0], ..NONE }],
         ..SPACE
     },
     Space {
         name: "cut",
         about: "a cut between the two",
-        faults: Faults { cuts: 1, losses: 0, ..NONE },
+        plans: &[Faults { cuts: 1, ..NONE }],
         ..SPACE
     },
     Space {
         name: "crash-and-pause",
         about: "a crash and a pause, each of either server",
-        faults: Faults { crashes: [1, 1], pauses: 1, losses: 0, ..NONE },
+        plans: &[
+            Faults { crashes: [1, 0], pauses: [1, 0], ..NONE },
+            Faults { crashes: [1, 0], pauses: [0, 1], ..NONE },
+            Faults { crashes: [0, 1], pauses: [1, 0], ..NONE },
+            Faults { crashes: [0, 1], pauses: [0, 1], ..NONE },
+        ],
         ..SPACE
     },
     Space {
         name: "stuck-disk-and-crash",
         about: "a disk that hangs and a crash, each of either server",
-        faults: Faults { crashes: [1, 1], sticks: 1, losses: 0, ..NONE },
+        plans: &[
+            Faults { crashes: [1, 0], sticks: [1, 0], ..NONE },
+            Faults { crashes: [1, 0], sticks: [0, 1], ..NONE },
+            Faults { crashes: [0, 1], sticks: [1, 0], ..NONE },
+            Faults { crashes: [0, 1], sticks: [0, 1], ..NONE },
+        ],
         ..SPACE
     },
     Space {
         name: "hand-over-crash",
         about: "a crash of either while the secondary hands over to a primary that returned",
-        faults: Faults { crashes: [1, 1], losses: 0, total: 1, ..NONE },
+        plans: &CRASH,
         from: From::Returning,
+        ..SPACE
+    },
+    Space {
+        name: "handover-and-crash",
+        about: "a planned handover and a crash of either server",
+        plans: &[
+            Faults { crashes: [1, 0], handovers: [1, 0], ..NONE },
+            Faults { crashes: [0, 1], handovers: [1, 0], ..NONE },
+        ],
+        ..SPACE
+    },
+    Space {
+        name: "apply-and-crash",
+        about: "a bundle committed at both servers and a crash of either",
+        plans: &[
+            Faults { crashes: [1, 0], commits: [1, 1], ..NONE },
+            Faults { crashes: [0, 1], commits: [1, 1], ..NONE },
+        ],
+        ..SPACE
+    },
+    Space {
+        name: "escrow-crash-each",
+        about: "escrow: a crash of each server, one client moves from slot to slot",
+        plans: &[Faults { crashes: [1, 1], ..NONE }],
+        mode: Mode::Escrow,
+        seats: 2,
+        ..SPACE
+    },
+    Space {
+        name: "escrow-two-seats",
+        about: "escrow: two seats and a crash of either server",
+        plans: &CRASH,
+        mode: Mode::Escrow,
+        seats: 2,
+        ..SPACE
+    },
+    Space {
+        name: "escrow-fence-and-crash",
+        about: "escrow: a server dies and is fenced, and a crash of either",
+        plans: &[
+            Faults { crashes: [2, 0], fences: [0, 1], ..NONE },
+            Faults { crashes: [1, 1], fences: [0, 1], ..NONE },
+            Faults { crashes: [1, 1], fences: [1, 0], ..NONE },
+            Faults { crashes: [0, 2], fences: [1, 0], ..NONE },
+        ],
+        mode: Mode::Escrow,
+        seats: 2,
         ..SPACE
     },
     Space {
         name: "cut-with-crashes",
         about: "a cut and a crash of each server",
-        faults: Faults { crashes: [1, 1], cuts: 1, total: 3, ..NONE },
+        plans: &[Faults { crashes: [1, 1], cuts: 1, ..NONE }],
         whole: false,
         ..SPACE
     },

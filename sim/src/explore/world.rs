@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tandem::measure::{Moment, Span};
+use tandem::measure::{Generation, Moment};
 use tandem::pair::{
     Command, Durable, Effect, Frame, Input, Pair, Reply, StartError, State, Ticket, Write, WriteId,
 };
@@ -13,8 +13,15 @@ use tandem::pair::{
 use super::choice::{At, Choice, Who};
 use super::client::{Client, Heard, Stage, What};
 use super::setup::{HEARTBEAT, STRANGER, Setup};
-use super::space::Faults;
+use super::space::{Faults, Space};
 use crate::oracle::Promise;
+
+/// Who waits for what operators ordered: nobody.
+const OPERATOR: Ticket = Ticket(u64::MAX - 1);
+/// The second bundle of a search.
+const SECOND: Generation = Generation(2);
+/// How often a server may be told in one moment that something is due.
+const DEADLINES: usize = 8;
 
 /// A promise that is broken in a state, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,11 +45,19 @@ pub(super) struct World {
     pub(super) clients: [Client; 2],
     /// The faults that may still come.
     pub(super) faults: Faults,
+    /// Whether it is decided which faults may come.
+    pub(super) planned: bool,
     /// Whether the two servers run and are split from each other, until they are paired again or one is down.
     pub(super) split: bool,
     /// When the secondary last heard its primary say that it serves.
     pub(super) heard_active: Option<Moment>,
     pub(super) tickets: u64,
+    /// Whether time has just passed, or a machine has just died: only then what stands still goes on.
+    pub(super) fresh: bool,
+    /// Which server was fenced and has not been paired since.
+    pub(super) fenced: [bool; 2],
+    /// The bundle that each server had last.
+    pub(super) ran: [Generation; 2],
 }
 
 /// One machine.
@@ -128,9 +143,13 @@ impl World {
             wire: Wire::default(),
             clients: [Client::new(0, uses[0]), Client::new(1, uses[1])],
             faults: Faults::default(),
+            planned: true,
             split: false,
             heard_active: None,
             tickets: 0,
+            fresh: false,
+            fenced: [false, false],
+            ran: [Generation(0); 2],
         };
         for at in [0, 1] {
             world.start(setup, at)?;
@@ -138,8 +157,8 @@ impl World {
         Ok(world)
     }
 
-    /// Everything that may happen next.
-    pub(super) fn choices(&self, space: &super::space::Space, out: &mut Vec<Choice>) {
+    /// Everything that may happen next; where the space is reduced, enough of it that nothing else could end otherwise.
+    pub(super) fn choices(&self, space: &Space, out: &mut Vec<Choice>) {
         out.clear();
         // Nothing else depends on whether the answer arrives now.
         if let Some(client) = self.clients.iter().find(|client| client.granted.is_some()) {
@@ -149,12 +168,55 @@ impl World {
             }
             return;
         }
+        if !self.planned {
+            let plans = u8::try_from(space.plans.len()).unwrap_or(u8::MAX);
+            return out.extend((0..plans).map(Choice::Plan));
+        }
+        if self.is_beyond_promise() {
+            return;
+        }
         self.inner(out);
         self.asks(out);
-        if self.may_tick(space.late) {
+        self.orders(out);
+        if self.may_tick() {
             out.push(Choice::Tick);
         }
         self.faults(out);
+        if space.reduce
+            && let Some(at) = self.first_alone()
+        {
+            out.retain(|choice| choice.owner() == Some(at));
+        }
+    }
+
+    /// A server whose next steps may come before everything else that is possible (a persistent set: docs/concepts/pair.md,
+    /// "The search").
+    ///
+    /// Something waits to arrive at it, so that whatever the other server sends meanwhile only stands behind that, and
+    /// nothing can take away what waits. What it does is then the business of this server, its disk and those clients who
+    /// ask it: nobody, where it answers nobody; everybody, where the other one cannot answer.
+    fn first_alone(&self) -> Option<At> {
+        if self.faults.cuts > 0 || self.faults.losses > 0 || (self.fresh && self.stands_still()) {
+            return None;
+        }
+        let state = |at: At| self.machines[at].pair().map(|pair| pair.standing().state);
+        let is_silent = |at: At| matches!(state(at), Some(State::Standby | State::Recovering));
+        let serves_alone = |at: At| {
+            state(at) == Some(State::Active)
+                && (state(1 - at) == Some(State::Standby) || self.machines[1 - at].pair().is_none())
+        };
+        let asks_nobody_else = |at: At| {
+            self.clients.iter().all(|client| match &client.waits {
+                Some(asked) => asked.at == at,
+                None => client.stage == Stage::Done,
+            })
+        };
+        [0, 1].into_iter().find(|&at| {
+            self.delivers(at)
+                && !self.is_due(at)
+                && !self.faults.may_burn(1 - at)
+                && (is_silent(at) || serves_alone(at) || asks_nobody_else(at))
+        })
     }
 
     /// What the servers, their disks and their connection do of themselves.
@@ -176,15 +238,15 @@ impl World {
             if self.reopens(at) {
                 out.push(Choice::Reopen(at));
             }
-            if self.is_due(at) && !self.has_arrived(at) {
-                out.push(Choice::Deadline(at));
-            }
         }
     }
 
+    /// Whether the two connect: what the connection before still carries has arrived.
     fn connects(&self) -> bool {
+        let is_drained = |at: &At| !self.wire.open[*at] || self.wire.towards[*at].is_empty();
         !self.wire.cut
             && self.wire.open != [true, true]
+            && [0, 1].iter().all(is_drained)
             && self
                 .machines
                 .iter()
@@ -242,30 +304,62 @@ impl World {
         }
     }
 
-    /// Whether a heartbeat may pass: nothing that is under way is late by more than allowed.
-    pub(super) fn may_tick(&self, late: Span) -> bool {
-        let is_late = |since: Moment| since + late <= self.now;
-        if self.connects() {
-            return false;
-        }
-        [0, 1].into_iter().all(|at| {
+    /// What operators may order.
+    fn orders(&self, out: &mut Vec<Choice>) {
+        for at in [0, 1] {
             let machine = &self.machines[at];
-            let frame = self.wire.towards[at].front();
-            machine.paused
-                || !((machine.pair().is_some() && self.is_due(at))
-                    || (self.delivers(at) && frame.is_some_and(|(sent, _)| is_late(*sent)))
-                    || (!machine.stuck
-                        && machine.writing.front().is_some_and(|one| is_late(one.since)))
-                    || self.reopens(at))
-        })
+            let Some(pair) = machine.pair().filter(|_| !machine.paused) else { continue };
+            let serves = pair.standing().state == State::Active;
+            if self.faults.handovers[at] > 0 && serves && pair.is_paired() {
+                out.push(Choice::HandOver(at));
+            }
+            if self.faults.commits[at] > 0 && pair.generation() < SECOND {
+                out.push(Choice::Commit(at));
+            }
+            let is_dead = matches!(self.machines[1 - at].life, Life::Dead);
+            if self.faults.fences[at] > 0 && serves && is_dead && !self.wire.open[at] {
+                out.push(Choice::Fence(at));
+            }
+        }
     }
 
+    /// Whether a server that was fenced serves before it has met the other one: the operator's word was wrong then.
+    fn is_beyond_promise(&self) -> bool {
+        [0, 1].into_iter().any(|at| self.fenced[at] && self.serves(at))
+    }
+
+    fn serves(&self, at: At) -> bool {
+        let pair = self.machines[at].pair();
+        pair.is_some_and(|pair| pair.standing().state == State::Active)
+    }
+
+    /// Whether a heartbeat may pass: nothing is under way.
+    pub(super) fn may_tick(&self) -> bool {
+        !self.connects()
+            && [0, 1].into_iter().all(|at| {
+                let machine = &self.machines[at];
+                machine.paused
+                    || !(self.delivers(at)
+                        || (!machine.stuck && !machine.writing.is_empty())
+                        || self.reopens(at))
+            })
+    }
+
+    /// Whether something stands still that could go on.
+    pub(super) fn stands_still(&self) -> bool {
+        !self.is_whole()
+    }
+
+    /// Faults, and their ends.
+    ///
+    /// What stands still goes on only when time has just passed: until it does something nobody sees the difference. For
+    /// the same reason a disk begins to hang only with a write, and a cut only with something that is on its way.
     fn faults(&self, out: &mut Vec<Choice>) {
         let faults = &self.faults;
         for at in [0, 1] {
             let machine = &self.machines[at];
             let runs = !matches!(machine.life, Life::Dead);
-            if runs && faults.may_crash(at) && !machine.paused {
+            if runs && faults.crashes[at] > 0 && !machine.paused {
                 let writes = u8::try_from(machine.writing.len()).unwrap_or(u8::MAX);
                 for kept in 0..=writes {
                     out.push(Choice::Kill(at, kept));
@@ -274,27 +368,29 @@ impl World {
                     }
                 }
             }
-            if matches!(machine.life, Life::Dead) {
+            if !runs && self.fresh {
                 out.push(Choice::Start(at));
             }
-            if machine.paused {
+            if machine.paused && self.fresh {
                 out.push(Choice::Wake(at));
-            } else if runs && faults.may_pause(at) {
+            } else if runs && !machine.paused && faults.pauses[at] > 0 {
                 out.push(Choice::Pause(at));
             }
-            if machine.stuck {
+            if machine.stuck && self.fresh {
                 out.push(Choice::Loosen(at));
-            } else if runs && faults.may_stick(at) {
+            } else if runs
+                && !machine.stuck
+                && faults.sticks[at] > 0
+                && !machine.writing.is_empty()
+            {
                 out.push(Choice::Stick(at));
             }
         }
-        if self.wire.cut {
+        let carries = || (0..2).any(|at| self.wire.open[at] && !self.wire.towards[at].is_empty());
+        if self.wire.cut && self.fresh {
             out.push(Choice::Heal);
-        } else if faults.cuts > 0 {
+        } else if !self.wire.cut && faults.cuts > 0 && carries() {
             out.push(Choice::Cut);
-        }
-        if faults.resets > 0 && self.wire.open == [true, true] {
-            out.push(Choice::Reset);
         }
     }
 
@@ -308,11 +404,15 @@ impl World {
 
     /// Makes it happen. What cannot happen does nothing.
     pub(super) fn apply(&mut self, setup: &Setup, choice: Choice) -> Result<(), Broken> {
+        self.fresh = choice.keeps_fresh() && self.fresh || choice.makes_fresh();
         match choice {
+            Choice::Plan(plan) => {
+                self.faults = setup.plans[usize::from(plan)];
+                self.planned = true;
+            }
             Choice::Connect => self.connect(setup)?,
             Choice::Deliver(at) => self.deliver(setup, at)?,
             Choice::Write(at) => self.write(setup, at)?,
-            Choice::Deadline(at) => self.tell(setup, at, Input::Deadline)?,
             Choice::Reopen(at) | Choice::Start(at) => {
                 self.start(setup, at).map_err(|error| {
                     let what = format!("`{}` does not start: {error}", setup.names[at]);
@@ -322,6 +422,24 @@ impl World {
             Choice::Ask(who, at) => self.ask(setup, who, What::Checkout, at)?,
             Choice::Renew(who, at) => self.ask(setup, who, What::Renewal, at)?,
             Choice::Release(who, at) => self.ask(setup, who, What::Release, at)?,
+            Choice::HandOver(at) => {
+                self.faults.handovers[at] -= 1;
+                let (server, nonce) = (setup.names[1 - at].clone(), Setup::nonce("handover"));
+                self.order(setup, at, Command::Handover { server, nonce })?;
+            }
+            Choice::Commit(at) => {
+                self.faults.commits[at] -= 1;
+                if let Some(second) = setup.second() {
+                    let commit = Box::new(second.clone());
+                    self.order(setup, at, Command::Commit(commit))?;
+                }
+            }
+            Choice::Fence(at) => {
+                self.faults.fences[at] -= 1;
+                self.fenced[1 - at] = true;
+                let (server, nonce) = (setup.names[1 - at].clone(), Setup::nonce("fence"));
+                self.order(setup, at, Command::Fence { server, nonce })?;
+            }
             Choice::Hear(who) => self.clients[who].hear(self.now),
             Choice::Lose(who) => {
                 self.faults.losses -= 1;
@@ -336,7 +454,7 @@ impl World {
             Choice::Kill(at, kept) => self.crash(at, kept, false),
             Choice::Burn(at, kept) => self.crash(at, kept, true),
             Choice::Pause(at) => {
-                self.faults.pause(at);
+                self.faults.pauses[at] -= 1;
                 self.machine(at).paused = true;
             }
             Choice::Wake(at) => self.machine(at).paused = false,
@@ -346,20 +464,27 @@ impl World {
             }
             Choice::Heal => self.wire.cut = false,
             Choice::Stick(at) => {
-                self.faults.stick(at);
+                self.faults.sticks[at] -= 1;
                 self.machine(at).stuck = true;
             }
             Choice::Loosen(at) => self.machine(at).stuck = false,
-            Choice::Reset => {
-                self.faults.resets -= 1;
-                for at in [0, 1] {
-                    self.wire.towards[at].clear();
-                    self.wire.towards[at].push_back((self.now, Parcel::End));
-                }
-            }
         }
+        self.meet_deadlines(setup)?;
         self.note_split();
         self.judge(setup)
+    }
+
+    /// What is due is done before anything else, but for what has arrived while a machine stood still.
+    fn meet_deadlines(&mut self, setup: &Setup) -> Result<(), Broken> {
+        for at in [0, 1] {
+            for _ in 0..DEADLINES {
+                if !self.machines[at].acts() || !self.is_due(at) || self.has_arrived(at) {
+                    break;
+                }
+                self.tell(setup, at, Input::Deadline)?;
+            }
+        }
+        Ok(())
     }
 
     fn machine(&mut self, at: At) -> &mut Machine {
@@ -369,7 +494,7 @@ impl World {
     fn start(&mut self, setup: &Setup, at: At) -> Result<(), StartError> {
         let (now, name) = (Setup::now(self.now), setup.names[at].clone());
         let machine = self.machine(at);
-        let pair = Pair::new(now, name, Setup::trust(), machine.disk.clone(), false)?;
+        let pair = Pair::new(now, name, setup.trust(), machine.disk.clone(), false)?;
         machine.life = Life::Runs(Box::new(pair));
         Ok(())
     }
@@ -434,8 +559,12 @@ impl World {
         Ok(())
     }
 
+    fn order(&mut self, setup: &Setup, at: At, command: Command) -> Result<(), Broken> {
+        self.tell(setup, at, Input::Command(OPERATOR, Box::new(command)))
+    }
+
     fn crash(&mut self, at: At, kept: u8, burns: bool) {
-        self.faults.crash(at);
+        self.faults.crashes[at] = self.faults.crashes[at].saturating_sub(1);
         let machine = self.machine(at);
         for done in machine.writing.drain(..).take(usize::from(kept)) {
             for write in &*done.writes {
@@ -504,7 +633,7 @@ impl World {
                 }
             }
         }
-        self.knows_all(setup, at)
+        Ok(())
     }
 
     /// Whether a server that would give a stranger a seat knows every lease that somebody believes in.
@@ -575,6 +704,9 @@ impl World {
         if both && self.wire.cut {
             self.split = true;
         }
+        if paired() {
+            self.fenced = [false, false];
+        }
         if self.split {
             for client in &mut self.clients {
                 client.note_split();
@@ -582,11 +714,37 @@ impl World {
         }
     }
 
+    /// Whether a server has no older bundle than it had.
+    fn keeps_bundle(&mut self, setup: &Setup, at: At) -> Result<(), Broken> {
+        let machine = &self.machines[at];
+        let runs = machine.pair().map(Pair::generation).or_else(|| {
+            machine.disk.committed.as_ref().map(|committed| committed.generation)
+        });
+        let (Some(now), before) = (runs, self.ran[at]) else { return Ok(()) };
+        if now < before {
+            let name = &setup.names[at];
+            let what = format!("`{name}` went back from bundle {} to {}", before.0, now.0);
+            return Err(Broken::new(Promise::SameConfig, what));
+        }
+        self.ran[at] = now;
+        Ok(())
+    }
+
     /// The promises that can be judged in any state.
-    fn judge(&self, setup: &Setup) -> Result<(), Broken> {
+    fn judge(&mut self, setup: &Setup) -> Result<(), Broken> {
+        if self.is_beyond_promise() {
+            return Ok(());
+        }
+        for at in [0, 1] {
+            if !setup.is_escrow() {
+                self.knows_all(setup, at)?;
+            }
+            self.keeps_bundle(setup, at)?;
+        }
         let holders = || self.clients.iter().filter(|client| client.believes(self.now));
         let held = holders().count();
-        if held > setup.seats && !holders().any(Client::split) {
+        let may_exceed = !setup.is_escrow() && holders().any(Client::split);
+        if held > setup.seats && !may_exceed {
             let what = format!("{held} seats are held where there are {}", setup.seats);
             return Err(Broken::new(Promise::Capacity, what));
         }
