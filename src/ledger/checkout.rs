@@ -25,6 +25,17 @@ pub struct Granted {
     pub record: Option<Record>,
 }
 
+/// What an adoption came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adopted {
+    /// The lease.
+    pub lease: LeaseId,
+    /// Whether its seat was known, under another lease of the same use.
+    pub is_known: bool,
+    /// The records to make durable, the last ones that were made.
+    pub records: Vec<Record>,
+}
+
 /// A renewed lease, and the record of it where there is one.
 pub(crate) type Renewed = (LeaseId, Option<Record>);
 
@@ -350,9 +361,11 @@ impl Ledger {
     /// Takes over a lease that this server did not know: its holder has shown a token that a server of the pair
     /// signed less than a ttl ago, and nothing tells that it has ended (pair.md, rule 3).
     ///
+    /// Where the use stands in another lease, which it was granted and never told, it moves: it is one seat all the time.
+    ///
     /// # Errors
     /// The lease is unknown by now, nothing matches it any more, or there is no room for it.
-    pub fn adopt(&mut self, token: &Token, terms: &Terms<'_>) -> Result<Granted, No> {
+    pub fn adopt(&mut self, token: &Token, terms: &Terms<'_>) -> Result<Adopted, No> {
         let product = terms.config.products.get(&token.product).ok_or(No::UnknownLease)?;
         if terms.now.wall.since(token.issued) >= product.ttl || self.has_ended(token) {
             return Err(No::UnknownLease);
@@ -368,7 +381,9 @@ impl Ledger {
             self.refuse_revoked(&token.lease, &token.use_id)?;
         }
         let before = known.as_ref().map(|entry| entry.lease.seats()).unwrap_or_default();
-        let live = self.live(&token.product).less(before);
+        let moves = self.untold(token, terms).cloned();
+        let moved = moves.as_ref().map(Lease::seats).unwrap_or_default();
+        let live = self.live(&token.product).less(before).less(moved);
         let (seats, capacity) = (before.max(token.seats), terms.capacity(&token.product));
         // Escrow: the lease takes slots of the other server, which knows it; this one only renews it.
         if !terms.is_escrow() && live + seats > capacity {
@@ -416,8 +431,24 @@ impl Ledger {
             Err(no) => return Err(no),
         };
         let id = lease.id.clone();
-        let record = self.emit_lease(lease, None, terms);
-        Ok(Granted { lease: id, is_new: false, record: Some(record) })
+        // First the lease that is held: of the two records the first may survive alone.
+        let mut records = vec![self.emit_lease(lease, None, terms)];
+        let is_known = moves.is_some();
+        if let Some(untold) = moves {
+            let record = Record::Ended { lease: untold.id, ended: Vec::new() };
+            records.push(self.emit(record, None, terms));
+        }
+        Ok(Adopted { lease: id, is_known, records })
+    }
+
+    /// The lease of the token's use alone under another name: granted, and never told. Escrow counts both until one runs
+    /// out, since their slots may be different ones.
+    fn untold(&self, token: &Token, terms: &Terms<'_>) -> Option<&Lease> {
+        let id = self.by_use.get(&token.use_id).filter(|id| **id != token.lease)?;
+        let lease = &self.leases.get(id)?.lease;
+        let same = lease.product == token.product && lease.user == token.user;
+        let alone = lease.uses.len() == 1 && lease.host == token.host && lease.forced.is_none();
+        (same && alone && !terms.is_escrow()).then_some(lease)
     }
 
     /// Ends a use of a lease, and the lease with its last use. Nothing where it has ended before.

@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 pub use borrow::HeldUse;
-pub use checkout::Granted;
+pub use checkout::{Adopted, Granted};
 pub use digest::{Digest, maybe};
 pub use drain::Given;
 pub use lease::{Borrowed, Contents, End, EndReason, Lease, Position, Record, Use, Waiter};

@@ -154,17 +154,17 @@ impl Pair {
         let Some(config) = self.config.clone() else { return };
         let Some(terms) = terms(&config, &self.me, &self.facts, self.now) else { return };
         match self.ledger.adopt(token, &terms) {
-            Ok(granted) => {
+            Ok(adopted) => {
                 seen!(Adopted);
                 // Such a token proves that the ledger is incomplete: there may be more.
-                if !self.is_escrow() {
+                if !self.is_escrow() && !adopted.is_known {
                     self.enter_grace(out);
                 }
-                if let Some(record) = granted.record {
-                    self.record(record, out);
+                for (position, record) in self.ledger.placed(adopted.records) {
+                    self.record_at(position, record, out);
                 }
-                self.tell_lease("adopted", &granted.lease, out);
-                if let Some(held) = self.held(&granted.lease, &token.use_id, false) {
+                self.tell_lease("adopted", &adopted.lease, out);
+                if let Some(held) = self.held(&adopted.lease, &token.use_id, false) {
                     self.reply_when_durable(ticket, held, None, out);
                 }
             }

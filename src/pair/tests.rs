@@ -919,3 +919,28 @@ fn a_grant_that_is_given_up_does_not_end_what_the_same_client_got_elsewhere() {
     assert_eq!(script.states(), (State::Active, State::Standby));
     assert!(script.renew(A, &held).is_ok());
 }
+
+#[test]
+fn a_checkout_that_was_repeated_at_a_server_of_an_older_epoch_is_one_lease() {
+    let mut script = Script::paired(1);
+    script.kill(B);
+    script.run(2 * FAILOVER + 1_000);
+    // Granted in the epoch of a primary that is alone, and never told.
+    script.ask(A, "ana", "u1");
+    script.run(2);
+    script.kill(A);
+    // The secondary knows nothing of that epoch, and takes an older one.
+    script.start(B);
+    script.run(FAILOVER + TTL + TTL / 20);
+    let held = script.checkout(B, "ana", "u1").expect("a seat");
+    script.start(A);
+    script.run(500);
+    assert_eq!(script.states(), (State::Active, State::Standby));
+    for _ in 0..4 {
+        script.run(TTL / 3);
+        assert_eq!(script.renew(A, &held).map(|now| now.lease.id), Ok(held.lease.id.clone()));
+        assert_eq!(script.leases(A), [held.lease.id.to_string()]);
+        script.run(10);
+        assert_eq!(script.leases(B), [held.lease.id.to_string()]);
+    }
+}

@@ -9,7 +9,7 @@ use tandem::name::{LeaseId, UseId};
 
 use super::choice::At;
 use super::client::{Client, Stage, What};
-use super::setup::{LONG_AGO, read_id};
+use super::setup::{FAILOVER, LONG_AGO, read_id};
 use super::world::{Life, Machine, Parcel, World};
 
 /// What a state is made of, as numbers.
@@ -58,8 +58,9 @@ impl Canon {
         self.word(u64::from(world.planned) | a << 1 | b << 2);
         self.word(world.ran[0].0 << 8 | world.ran[1].0);
         match world.heard_active {
-            Some(heard) => self.moment(heard),
-            None => self.word(u64::MAX),
+            // Longer ago it forbids nothing.
+            Some(heard) => self.word(self.now.since(heard).min(FAILOVER).ms()),
+            None => self.word(FAILOVER.ms()),
         }
         for client in &world.clients {
             self.client(client);

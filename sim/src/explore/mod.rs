@@ -16,6 +16,7 @@ mod world;
 
 use std::str::FromStr as _;
 
+use tandem::manifest::types::Mode;
 use tandem::mutant::{self, Mutant};
 use tandem::pair::StartError;
 
@@ -97,10 +98,11 @@ pub fn about() -> impl Iterator<Item = (&'static str, &'static str)> {
     space::SPACES.iter().map(|space| (space.name, space.about))
 }
 
-/// The names of the spaces that are searched whole.
+/// The names of the spaces of a mode that are searched whole.
 #[must_use]
-pub fn whole() -> Vec<&'static str> {
-    space::SPACES.iter().filter(|space| space.whole).map(|space| space.name).collect()
+pub fn whole(mode: Mode) -> Vec<&'static str> {
+    let spaces = space::SPACES.iter().filter(|space| space.whole && space.mode == mode);
+    spaces.map(|space| space.name).collect()
 }
 
 /// Searches a space. `progress` is told now and then how many states were seen.

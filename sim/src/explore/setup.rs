@@ -25,7 +25,7 @@ use super::space::{Faults, Space};
 /// The heartbeat, and how long time passes at once.
 pub(super) const HEARTBEAT: Span = Span::from_secs(3);
 /// The silence after which the secondary serves: four heartbeats, the least there is.
-const FAILOVER: Span = Span::from_secs(12);
+pub(super) const FAILOVER: Span = Span::from_secs(12);
 /// A lease's ttl: nine heartbeats, a little more than the least there is.
 pub(super) const TTL: Span = Span::from_secs(27);
 /// How old a lease is before its holder renews it: a third of its ttl.
@@ -200,7 +200,8 @@ fn sign(
     operator: &MemoryKey,
 ) -> Result<SignedStatement, SetupError> {
     let before = Generation(generation.0 - 1);
-    let source = Source { repository: None, commit: None, path: "explored".to_owned(), dirty: false };
+    let source =
+        Source { repository: None, commit: None, path: "explored".to_owned(), dirty: false };
     let (pair, hash) = (config.pair.clone(), config.bundle.hash());
     let base = names.iter().map(|name| (name.clone(), before)).collect();
     let at = Timestamp::from_ms(WALL);

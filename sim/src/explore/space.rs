@@ -85,21 +85,19 @@ impl Space {
     }
 }
 
-const NONE: Faults =
-    Faults {
-        crashes: [0, 0],
-        pauses: [0, 0],
-        sticks: [0, 0],
-        cuts: 0,
-        losses: 0,
-        handovers: [0, 0],
-        commits: [0, 0],
-        fences: [0, 0],
-    };
+const NONE: Faults = Faults {
+    crashes: [0, 0],
+    pauses: [0, 0],
+    sticks: [0, 0],
+    cuts: 0,
+    losses: 0,
+    handovers: [0, 0],
+    commits: [0, 0],
+    fences: [0, 0],
+};
 
 /// A crash of one or the other.
-const CRASH: [Faults; 2] =
-    [Faults { crashes: [1, 0], ..NONE }, Faults { crashes: [0, 1], ..NONE }];
+const CRASH: [Faults; 2] = [Faults { crashes: [1, 0], ..NONE }, Faults { crashes: [0, 1], ..NONE }];
 
 const SPACE: Space = Space {
     name: "",

@@ -1,8 +1,9 @@
 //! `tandem-sim explore`: searches spaces, shows what it found, keeps the schedule of a broken promise.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -49,6 +50,17 @@ pub struct Args {
 enum Mode {
     /// Seats stay available, more may be held than there are.
     Mirror,
+    /// Never more than there are.
+    Escrow,
+}
+
+impl From<Mode> for tandem::manifest::types::Mode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Mirror => Self::Mirror,
+            Mode::Escrow => Self::Escrow,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -102,7 +114,7 @@ pub fn run(args: &Args) -> Result<(String, bool), Failure> {
     }
     let spaces: Vec<String> = match &args.space {
         Some(space) => vec![space.clone()],
-        None => whole().into_iter().map(str::to_owned).collect(),
+        None => whole(args.mode.into()).into_iter().map(str::to_owned).collect(),
     };
     let bounds = Bounds {
         jobs: crate::cli::jobs(args.jobs),
@@ -114,8 +126,12 @@ pub fn run(args: &Args) -> Result<(String, bool), Failure> {
     for space in &spaces {
         progress.set_message(space.clone());
         progress.set_position(0);
-        let explored =
-            explore(space, bounds, args.mutant, &|states| progress.set_position(states))?;
+        progress.reset_elapsed();
+        let told = AtomicU64::new(0);
+        let explored = explore(space, bounds, args.mutant, &|states| {
+            progress.set_position(states);
+            tell(space, states, &progress, &told);
+        })?;
         let violated = explored.violated.is_some();
         found.push(explored);
         if violated {
@@ -201,6 +217,19 @@ fn human(found: &[Explored], file: Option<&str>) -> String {
 fn spaces() -> String {
     let lines = super::about().map(|(name, about)| format!("  {name:<22} {about}\n"));
     "Spaces:\n".to_owned() + &lines.collect::<String>()
+}
+
+/// Tells every ten seconds how far a search is, where no terminal shows it.
+fn tell(space: &str, states: u64, progress: &ProgressBar, told: &AtomicU64) {
+    if io::stderr().is_terminal() {
+        return;
+    }
+    let seconds = progress.elapsed().as_secs();
+    let tens = seconds / 10;
+    if told.fetch_max(tens, Ordering::Relaxed) < tens {
+        // Nobody may be there to read it.
+        let _ = writeln!(io::stderr(), "{space}: {states} states in {seconds} s");
+    }
 }
 
 /// States per second while it searches, on a terminal.

@@ -6,8 +6,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tandem::measure::{Generation, Moment};
+use tandem::name::ServerName;
 use tandem::pair::{
-    Command, Durable, Effect, Frame, Input, Pair, Reply, StartError, State, Ticket, Write, WriteId,
+    Command, Durable, Effect, Frame, Hello, Input, Pair, Reply, StartError, State, Ticket, Write,
+    WriteId,
 };
 
 use super::choice::{At, Choice, Who};
@@ -378,10 +380,7 @@ impl World {
             }
             if machine.stuck && self.fresh {
                 out.push(Choice::Loosen(at));
-            } else if runs
-                && !machine.stuck
-                && faults.sticks[at] > 0
-                && !machine.writing.is_empty()
+            } else if runs && !machine.stuck && faults.sticks[at] > 0 && !machine.writing.is_empty()
             {
                 out.push(Choice::Stick(at));
             }
@@ -515,10 +514,15 @@ impl World {
     fn deliver(&mut self, setup: &Setup, at: At) -> Result<(), Broken> {
         match self.wire.towards[at].pop_front() {
             Some((_, Parcel::Frame(frame))) => {
-                if let (1, Frame::Heartbeat(beat)) = (at, &*frame)
-                    && beat.state == State::Active
-                {
-                    self.heard_active = Some(self.now);
+                match &*frame {
+                    Frame::Heartbeat(beat) if at == 1 && beat.state == State::Active => {
+                        self.heard_active = Some(self.now);
+                    }
+                    // The primary has handed over to it (rule 8).
+                    Frame::Hello(hello) if at == 1 && hands_over(hello, &setup.names[1]) => {
+                        self.heard_active = None;
+                    }
+                    _ => {}
                 }
                 self.tell(setup, at, Input::Frame(Box::new((*frame).clone())))
             }
@@ -717,9 +721,10 @@ impl World {
     /// Whether a server has no older bundle than it had.
     fn keeps_bundle(&mut self, setup: &Setup, at: At) -> Result<(), Broken> {
         let machine = &self.machines[at];
-        let runs = machine.pair().map(Pair::generation).or_else(|| {
-            machine.disk.committed.as_ref().map(|committed| committed.generation)
-        });
+        let runs = machine
+            .pair()
+            .map(Pair::generation)
+            .or_else(|| machine.disk.committed.as_ref().map(|committed| committed.generation));
         let (Some(now), before) = (runs, self.ran[at]) else { return Ok(()) };
         if now < before {
             let name = &setup.names[at];
@@ -750,6 +755,11 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// Whether this says that a server leads, and that whoever says so does not serve.
+fn hands_over(hello: &Hello, to: &ServerName) -> bool {
+    hello.state != State::Active && hello.lead.as_ref().is_some_and(|lead| lead.server == *to)
 }
 
 /// Whether a server would give a stranger a seat.
