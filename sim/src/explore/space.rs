@@ -31,6 +31,11 @@ impl Faults {
         self.crashes[at] > 0
     }
 
+    /// Whether nothing can happen to this server any more.
+    pub(super) const fn are_over(&self, at: At) -> bool {
+        self.crashes[at] == 0 && self.pauses[at] == 0 && self.sticks[at] == 0
+    }
+
     /// As one number.
     pub(super) fn word(&self) -> u64 {
         let Self { crashes, pauses, sticks, cuts, losses, handovers, commits, fences } = *self;
@@ -65,6 +70,8 @@ pub(super) struct Space {
     pub(super) seats: u32,
     /// How many uses each client begins.
     pub(super) uses: [u8; 2],
+    /// Whether disks are slow also where nothing can happen to their machine any more.
+    pub(super) slow: bool,
     /// Whether orders are left out that end where others end.
     pub(super) reduce: bool,
 }
@@ -108,6 +115,7 @@ const SPACE: Space = Space {
     whole: true,
     seats: 1,
     uses: [1, 1],
+    slow: false,
     reduce: true,
 };
 
@@ -117,6 +125,7 @@ pub(super) const SPACES: &[Space] = &[
         name: "calm",
         about: "no fault but a lost answer",
         plans: &[Faults { losses: 1, ..NONE }],
+        slow: true,
         ..SPACE
     },
     Space {

@@ -177,6 +177,11 @@ impl World {
         if self.is_beyond_promise() {
             return;
         }
+        if !space.slow
+            && let Some(at) = self.writes_at_once()
+        {
+            return out.push(Choice::Write(at));
+        }
         self.inner(out);
         self.asks(out);
         self.orders(out);
@@ -191,8 +196,19 @@ impl World {
         }
     }
 
-    /// A server whose next steps may come before everything else that is possible (a persistent set: docs/concepts/pair.md,
-    /// "The search").
+    /// A machine that cannot fail any more and has something to write.
+    fn writes_at_once(&self) -> Option<At> {
+        [0, 1].into_iter().find(|&at| {
+            let machine = &self.machines[at];
+            !machine.paused
+                && !machine.stuck
+                && !machine.writing.is_empty()
+                && self.faults.are_over(at)
+        })
+    }
+
+    /// A server whose next steps may come before everything else that is possible: a persistent set
+    /// (docs/concepts/search.md).
     ///
     /// Something waits to arrive at it, so that whatever the other server sends meanwhile only stands behind that, and
     /// nothing can take away what waits. What it does is then the business of this server, its disk and those clients who
