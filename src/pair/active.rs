@@ -452,21 +452,20 @@ impl Pair {
 
     pub(super) fn refusal(&self, no: No, request: &Checkout) -> Refusal {
         let No::NoRoom { why } = no else { return self.refusal_of(no) };
-        let held = || {
-            self.ledger.leases(self.now.moment).filter(|view| view.lease.product == request.product)
-        };
-        let soonest = held().map(|view| view.remaining).min().unwrap_or_default();
-        Refusal::NoSeatFree {
-            why,
-            holders: held()
-                .take(HOLDERS_NAMED)
-                .map(|view| {
-                    let lease = view.lease;
-                    (lease.user.clone(), lease.host.clone(), lease.seats())
-                })
-                .collect(),
-            retry_after: soonest.max(Span::from_secs(1)),
+        let mut holders = Vec::with_capacity(HOLDERS_NAMED);
+        let mut soonest: Option<Span> = None;
+        for view in self.ledger.leases(self.now.moment) {
+            let lease = view.lease;
+            if lease.product != request.product {
+                continue;
+            }
+            soonest = Some(soonest.map_or(view.remaining, |soonest| soonest.min(view.remaining)));
+            if holders.len() < HOLDERS_NAMED {
+                holders.push((lease.user.clone(), lease.host.clone(), lease.seats()));
+            }
         }
+        let retry_after = soonest.unwrap_or_default().max(Span::from_secs(1));
+        Refusal::NoSeatFree { why, holders, retry_after }
     }
 
     fn refusal_of(&self, no: No) -> Refusal {
