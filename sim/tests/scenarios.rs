@@ -60,6 +60,7 @@ scenarios![
     dead_leader = "dead-leader",
     degraded_apply = "degraded-apply",
     disk_stall = "disk-stall",
+    escrow_drains = "escrow-drains",
     escrow_early_return = "escrow-early-return",
     escrow_fence = "escrow-fence",
     escrow_lost_disk = "escrow-lost-disk",

@@ -286,10 +286,19 @@ impl Ledger {
         slots.of(terms.me).less(slots.total().less(terms.capacity(product)))
     }
 
+    /// How many of its slots this server may have taken while it is alone. After the capacity was lowered below what was
+    /// held, leases take more slots of the other server than its quota: what is given back here is not free before
+    /// those have gone.
+    fn allowance(&self, product: &ProductName, terms: &Terms<'_>) -> Seats {
+        let taken = self.taken.get(product);
+        let others = taken.map(|taken| taken.total().less(taken.of(terms.me))).unwrap_or_default();
+        self.quota(product, terms).min(terms.capacity(product).less(others))
+    }
+
     fn free(&self, product: &ProductName, terms: &Terms<'_>) -> Free {
         let names = terms.names();
         if self.reach == Reach::Own {
-            let own = self.quota(product, terms).less(self.taken(product, terms.me));
+            let own = self.allowance(product, terms).less(self.taken(product, terms.me));
             let of = |name: &ServerName| if name == terms.me { own } else { Seats(0) };
             return Free { primary: of(names[0]), secondary: of(names[1]), total: own };
         }
@@ -343,7 +352,7 @@ impl Ledger {
         terms: &Terms<'_>,
     ) -> bool {
         if self.reach == Reach::Own {
-            return self.taken(product, terms.me) > self.quota(product, terms);
+            return self.taken(product, terms.me) > self.allowance(product, terms);
         }
         let quotas = self.quotas.slots(product);
         let over =

@@ -25,6 +25,7 @@ builtins![
     "dead-leader",
     "degraded-apply",
     "disk-stall",
+    "escrow-drains",
     "escrow-early-return",
     "escrow-fence",
     "escrow-lost-disk",

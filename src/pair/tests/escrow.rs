@@ -312,6 +312,23 @@ fn a_lowered_capacity_takes_the_whole_difference_from_the_side_that_knows() {
 }
 
 #[test]
+fn what_is_given_back_to_a_server_alone_pays_first_for_what_is_held_beyond_a_lowered_capacity() {
+    let mut script = Script::escrow(10);
+    let all = script.exhaust(A, "a");
+    script.commit(A, config_as(5, "escrow"), 2);
+    script.commit(B, config_as(5, "escrow"), 2);
+    script.run(2 * HEARTBEAT);
+    assert_eq!(script.quotas(B), (4, 1));
+    script.kill(A);
+    script.run(2 * FAILOVER);
+    // Both seats of the secondary's: eight of the primary's are still held, of five that there are.
+    for held in &all[8..] {
+        script.release(B, held);
+    }
+    assert_eq!(script.exhaust(B, "b").len(), 0);
+}
+
+#[test]
 fn a_mode_that_changes_on_a_live_pair_keeps_every_holder() {
     let mut script = Script::paired(5);
     let all: Vec<Held> = script.exhaust(A, "a");
