@@ -23,7 +23,7 @@ use crate::world::setup::Setup;
 /// How many runs a failure is shrunk in: some seconds.
 const SHRINK_RUNS: usize = 600;
 /// How many failures of one kind are shrunk and kept.
-const KEPT: usize = 3;
+const KEPT: usize = 1;
 /// The seats of each license where no manifest is given: few, so that they are always short.
 const SEATS: Seats = Seats(3);
 /// The ttl where no manifest is given: short, so that leases run out.

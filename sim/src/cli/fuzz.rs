@@ -13,12 +13,14 @@ use tandem::seam::World;
 
 use super::{Format, pretty, print, quoted, say};
 use crate::fuzz::{Failed, Found, fuzz};
-use crate::run::Verdict;
+use crate::run::{Run, Verdict};
 use crate::world::core_world::States;
 use crate::world::setup::Setup;
 
 /// The version of the report's form.
 const SCHEMA: u32 = 1;
+/// How often it says how far it is.
+const TOLD_EVERY: Span = Span::from_secs(10);
 
 /// What `fuzz` takes.
 #[derive(Debug, Args)]
@@ -73,13 +75,18 @@ pub(super) fn run(args: &FuzzArgs, setups: &[Setup]) -> io::Result<Verdict> {
     let manifest = args.manifest.as_ref().map(|path| path.display().to_string());
     let count = AtomicU64::new(0);
     let goes_on = || clock.now().moment < end;
-    let done = |run: &crate::run::Run| {
-        count.fetch_add(1, Ordering::Relaxed);
-        if let Some((oracle, _, what)) = run.failed_oracle() {
-            say(&format!("seed {}: {oracle}: {what}\n", run.seed));
+    let begun = clock.now().moment;
+    let last_told = AtomicU64::new(0);
+    let done = |run: &Run| {
+        let seeds = count.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some((oracle, at, what)) = run.failed_oracle() {
+            say(&format!("seed {}: {oracle}, at {at}ms: {what}\n", run.seed));
+        }
+        let lasted = clock.now().moment.since(begun).ms() / TOLD_EVERY.ms();
+        if last_told.fetch_max(lasted, Ordering::Relaxed) < lasted {
+            say(&format!("{seeds} seeds in {}\n", TOLD_EVERY.times(lasted)));
         }
     };
-    let begun = clock.now().moment;
     let found = fuzz(setups, manifest.as_deref(), args.seed, jobs, &goes_on, &done);
     let took = clock.now().moment.since(begun);
     let mut files = Vec::new();
