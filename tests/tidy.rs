@@ -180,3 +180,15 @@ fn what_touches_the_system_stays_behind_the_seam() {
         bad.join("\n")
     );
 }
+
+#[test]
+fn every_event_of_the_pair_is_in_the_operators_guide() {
+    let guide = fs::read_to_string(root().join("docs/guide/operate.md")).expect("the guide");
+    for path in rust_files(&root().join("src/pair")) {
+        let text = fs::read_to_string(&path).expect("a readable file");
+        for told in text.split("self.event(\"").skip(1) {
+            let kind = told.split('"').next().unwrap_or_default();
+            assert!(guide.contains(&format!("`{kind}`")), "{}: `{kind}`", shown(&path));
+        }
+    }
+}

@@ -44,13 +44,13 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
     violations
 }
 
-/// Whether a server has to know a lease at this time.
+/// Whether a server has to know a lease at this time. What happened in the same millisecond may have come after.
 fn must_know(view: &View<'_>, server: &str, holding: &Holding<'_>, at: u64) -> bool {
-    let given = holding.beliefs.iter().find(|(when, _, by)| *by == server && *when <= at);
-    let told = view
-        .heard_between(server, holding.since, at)
-        .iter()
-        .find(|(when, active, paired)| *active && *paired && !view.has_just_resumed(server, *when));
+    let given = holding.beliefs.iter().find(|(when, _, by)| *by == server && *when < at);
+    let told =
+        view.heard_between(server, holding.since, at).iter().find(|(when, active, paired)| {
+            *active && *paired && *when < at && !view.has_just_resumed(server, *when)
+        });
     let Some(since) = given.map(|(when, _, _)| *when).or(told.map(|(when, _, _)| *when)) else {
         return false;
     };

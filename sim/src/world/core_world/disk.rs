@@ -142,8 +142,6 @@ impl Disk {
     /// A process opens the disk.
     pub(super) fn open(&mut self, known: &[Arc<Config>]) -> Result<Durable, String> {
         match &mut self.content {
-            // A server whose first write fails rests for a second before it tries again.
-            Content::Log(_) if self.is_full => Err("the disk is full".to_owned()),
             Content::Log(durable) => Ok((**durable).clone()),
             Content::Store { disk, store } => {
                 *store = None;

@@ -29,6 +29,8 @@ use crate::world::entropy::SimIdentity;
 
 /// After how long whoever supervises a process starts it again when it could not start.
 const SUPERVISED: Micros = 1_000 * MS;
+/// After how long a server whose disk took no write, twice in a row, opens it again: as `server/driver.rs`.
+const REOPENED_AFTER: Micros = 1_000 * MS;
 /// The longest that a process takes to start.
 const STARTS_WITHIN: Micros = 50 * MS;
 /// The longest that a write takes on a disk where nothing is wrong.
@@ -37,6 +39,8 @@ const WRITES_WITHIN: Micros = 5 * MS;
 const SENT_AGAIN_WITHIN: Micros = 1_000 * MS;
 /// How often in a row a pair may be told of a deadline that stays due.
 const IDLE_DEADLINES: u32 = 100;
+/// Why a process begins anew whose disk did not take a write.
+const WRITE_FAILED: &str = "a write failed";
 /// How often in a row, each within a second of the last, a process may begin anew from its disk.
 const REOPENED: u32 = 100;
 /// How many inputs go before a deadline that has come.
@@ -82,6 +86,8 @@ pub(super) struct Process {
     /// How often in a row it was told of a deadline that stayed due.
     idle_deadlines: u32,
     staged: Option<Staged>,
+    /// The disk has taken no write since it failed one.
+    is_failing: bool,
 }
 
 /// What others than the pair itself go by.
@@ -167,6 +173,7 @@ impl Process {
             armed: Moment::from_ms(u64::MAX),
             idle_deadlines: 0,
             staged: None,
+            is_failing: false,
         }
     }
 
@@ -381,10 +388,11 @@ impl Stage<'_> {
         }
         match done {
             Some(Ok(id)) => {
+                process.is_failing = false;
                 self.log.trace(kind::WRITTEN, at as u64, id.0);
                 self.tell(at, Input::Persisted(id));
             }
-            Some(Err(_)) => self.reopen(at, "a write failed"),
+            Some(Err(_)) => self.reopen(at, WRITE_FAILED),
             None => {}
         }
     }
@@ -409,7 +417,11 @@ impl Stage<'_> {
     }
 
     fn open_soon(&mut self, at: Node) {
-        let late = 1 + self.choices.choose("start", STARTS_WITHIN);
+        self.open_after(at, 0);
+    }
+
+    fn open_after(&mut self, at: Node, pause: Micros) {
+        let late = pause + 1 + self.choices.choose("start", STARTS_WITHIN);
         let era = self.machines[at].era;
         self.queue.push(self.log.now + late, Event::Open { at, era });
     }
@@ -442,7 +454,8 @@ impl Stage<'_> {
         }
     }
 
-    /// The process drops everything and opens its disk again, once that has finished what was submitted.
+    /// The process drops everything and opens its disk again, once that has finished what was submitted; after a while,
+    /// where the disk has failed it twice in a row.
     fn reopen(&mut self, at: Node, why: &str) {
         self.refuse_pending(at);
         self.hang_up(at);
@@ -460,9 +473,10 @@ impl Stage<'_> {
         process.pair = None;
         process.alarm = Micros::MAX;
         process.version += 1;
+        let failed_before = std::mem::replace(&mut process.is_failing, why == WRITE_FAILED);
         self.see_states();
         if self.machines[at].disk.queue.is_empty() {
-            self.open_soon(at);
+            self.open_after(at, if failed_before { REOPENED_AFTER } else { 0 });
         }
     }
 

@@ -59,6 +59,8 @@ enum Event {
     Dialed { at: Node, era: u32, reached: Option<u32> },
     /// A process may try to connect again.
     Redial { at: Node, era: u32, wait: u32 },
+    /// What one node sends another does not wait any longer.
+    Unclogged { from: Node, to: Node },
 }
 
 impl Event {

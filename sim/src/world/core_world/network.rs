@@ -40,6 +40,11 @@ impl Link {
     pub(super) const fn passes(&self) -> bool {
         !self.is_cut && !self.is_held && !self.is_shut
     }
+
+    /// Whether what is sent now waits for so long that its reader takes the sender for gone.
+    pub(super) const fn is_clogged(&self, now: Micros) -> bool {
+        self.clogged_until > now
+    }
 }
 
 /// The links of a run, and what waits on them.

@@ -39,6 +39,8 @@ const LATENCY_MOST: Micros = 20 * MS;
 const APPLIED_AT: Micros = 100 * MS;
 /// The fewest microseconds between one look at the pair and the next, while it comes to rest.
 const LOOK_EVERY: Micros = 200 * MS;
+/// More than happens in a run that comes to an end: some ten thousand a minute.
+const EVENTS_MAX: u64 = 5_000_000;
 
 /// A run that is going on.
 pub(super) struct Stage<'a> {
@@ -62,6 +64,7 @@ pub(super) struct Stage<'a> {
     expected: usize,
     unmet: Vec<Unmet>,
     pub(super) failure: Option<String>,
+    happened: u64,
     states: super::States,
 }
 
@@ -109,6 +112,7 @@ impl<'a> Stage<'a> {
             expected: 0,
             unmet: Vec::new(),
             failure: None,
+            happened: 0,
             states: super::States::default(),
         };
         let terms = stage.ground.bundles.first().map(|one| one.terms.clone());
@@ -159,6 +163,10 @@ impl<'a> Stage<'a> {
             while let Some((at, event)) = self.queue.pop_until(stop) {
                 self.log.now = at;
                 self.happen(event);
+                self.happened += 1;
+                if self.happened > EVENTS_MAX {
+                    self.failure.get_or_insert_with(|| format!("{EVENTS_MAX} events and no end"));
+                }
                 // It may be one that never lets the time go on.
                 if self.failure.is_some() {
                     return self.log.now = self.log.now.max(end);
@@ -200,6 +208,7 @@ impl<'a> Stage<'a> {
                 self.redial(at, wait);
             }
             Event::Awake { person } => self.client_goes_on(person),
+            Event::Unclogged { from, to } => self.unclogged(from, to),
             // Of a process that is gone.
             _ => {}
         }
@@ -317,7 +326,8 @@ impl<'a> Stage<'a> {
                 let longest = self.setup.subject.config.redundancy.failover_after.ms() * 2 * MS;
                 let until = self.log.now + self.choices.choose("clogged", longest);
                 let (a, b) = (self.node(a), self.node(b));
-                self.change_links(a, b, |link| link.clogged_until = until);
+                self.clog(a, b, until);
+                self.clog(b, a, until);
             }
             Action::Stall { server, stalled } => {
                 self.disk_fault(server, if *stalled { "stalled" } else { "well" });
@@ -434,14 +444,32 @@ impl<'a> Stage<'a> {
         self.block(from, to, |link| link.is_held = true);
     }
 
+    /// What one sends the other waits. To both that is a split: nobody tells late from never.
+    fn clog(&mut self, from: Node, to: Node, until: Micros) {
+        self.block(from, to, |link| link.clogged_until = until);
+        self.queue.push(until, Event::Unclogged { from, to });
+    }
+
+    fn unclogged(&mut self, from: Node, to: Node) {
+        let link = self.network.link(from, to);
+        if link.passes() && !link.is_clogged(self.log.now) {
+            self.note_heal(from, to);
+        }
+    }
+
+    fn note_heal(&mut self, from: Node, to: Node) {
+        let (from, to) = (self.name(from), self.name(to));
+        self.note(Fault::Heal { from, to });
+    }
+
     /// What one sends the other passes again, and fast.
     fn heal(&mut self, from: Node, to: Node) {
+        let now = self.log.now;
         let Some(link) = self.network.link_mut(from, to) else { return };
-        let (passed, was_cut) = (link.passes(), link.is_cut);
-        (link.is_cut, link.is_held, link.slow) = (false, false, 0);
+        let (passed, was_cut) = (link.passes() && !link.is_clogged(now), link.is_cut);
+        (link.is_cut, link.is_held, link.slow, link.clogged_until) = (false, false, 0, 0);
         if !passed && link.passes() {
-            let names = (self.name(from), self.name(to));
-            self.note(Fault::Heal { from: names.0, to: names.1 });
+            self.note_heal(from, to);
             self.let_go(from, to, was_cut);
         }
         self.see_states();
@@ -479,6 +507,9 @@ impl<'a> Stage<'a> {
                 self.note(Fault::Start { server, empty: false });
                 self.restart(at, false);
             }
+        }
+        if self.setup.plan.is_wild {
+            self.apply_again(self.reloads);
         }
     }
 
