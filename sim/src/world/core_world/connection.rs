@@ -134,9 +134,11 @@ impl Stage<'_> {
         let passes = self.network.link(at, to).passes() && self.network.link(to, at).passes();
         let other = &self.machines[to];
         let stands = passes && other.is_running() && Some(other.era) == reached;
-        let Some(process) = self.process(at) else { return };
+        // It has ended as well where the process has dropped its pair meanwhile and opens its disk.
+        let Some(process) = self.machines[at].process.as_mut() else { return };
         process.dial.is_busy = false;
         process.dial.tries += 1;
+        let Some(process) = self.process(at) else { return };
         if stands && process.config().is_some() {
             let ends = [self.machines[0].era, self.machines[1].era].map(|era| (era, true));
             let id = self.connections.len();

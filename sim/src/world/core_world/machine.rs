@@ -24,7 +24,7 @@ use super::network::{CLIENTS, RECONCILER};
 use super::queue::{MS, Micros};
 use super::stage::Stage;
 use super::{Event, Node, kind};
-use crate::history::{self, Answered, Ask};
+use crate::history::{self, Answered, Ask, Fault};
 use crate::world::entropy::SimIdentity;
 
 /// After how long whoever supervises a process starts it again when it could not start.
@@ -569,6 +569,8 @@ impl Stage<'_> {
             return;
         }
         let stalled = std::mem::take(&mut machine.stalled);
+        let server = self.name(at);
+        self.note(Fault::Resume { server });
         let (alarms, inputs): (Vec<_>, Vec<_>) =
             stalled.into_iter().partition(|event| matches!(event, Event::Alarm { .. }));
         let mut inputs = inputs.into_iter();

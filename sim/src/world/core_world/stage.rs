@@ -226,7 +226,7 @@ impl<'a> Stage<'a> {
         usize::from(self.ground.servers[0].as_str() != name)
     }
 
-    fn name(&self, node: Node) -> String {
+    pub(super) fn name(&self, node: Node) -> String {
         match node {
             CLIENTS => "clients".to_owned(),
             RECONCILER => "reconciler".to_owned(),
@@ -234,7 +234,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    fn note(&mut self, fault: Fault) {
+    pub(super) fn note(&mut self, fault: Fault) {
         self.log.note("world", history::Event::Fault(fault));
     }
 
@@ -307,10 +307,7 @@ impl<'a> Stage<'a> {
             }
             Action::Resume(server) => {
                 let at = self.server(server);
-                if self.machines[at].is_paused {
-                    self.note(Fault::Resume { server: server.clone() });
-                    self.resume(at);
-                }
+                self.resume(at);
             }
             Action::Suspend { percent, lasts } => self.suspend(*percent, *lasts),
             Action::Share { mishap, between: [a, b], percent } => {
@@ -497,11 +494,7 @@ impl<'a> Stage<'a> {
         for at in [0, 1] {
             self.machines[at].disk.mend();
             self.unstall(at);
-            if self.machines[at].is_paused {
-                let server = self.name(at);
-                self.note(Fault::Resume { server });
-                self.resume(at);
-            }
+            self.resume(at);
             if self.machines[at].process.is_none() {
                 let server = self.name(at);
                 self.note(Fault::Start { server, empty: false });
