@@ -238,6 +238,7 @@ impl Pair {
             }
             _ => false,
         };
+        self.be_complete(out);
         if undecided {
             self.go_alone(out);
         }
@@ -365,6 +366,13 @@ impl Pair {
             let mut details = Map::new();
             details.insert("graceMs".into(), ms.into());
             self.event("grace", details, out);
+        }
+    }
+
+    /// No lease lives that this server does not know.
+    pub(super) fn be_complete(&mut self, out: &mut Vec<Effect>) {
+        if !std::mem::replace(&mut self.facts.complete, true) {
+            self.persist(vec![Write::Facts(self.facts.clone())], out);
         }
     }
 

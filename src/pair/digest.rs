@@ -123,10 +123,11 @@ impl Phase {
                 digest.moment(*until);
             }
             Self::TakingOver => digest.word(2),
-            Self::Standby(Standby { silent_since, in_step, acked, handing_over }) => {
+            Self::Standby(Standby { silent_since, in_step, of_grace, acked, handing_over }) => {
                 digest.word(3);
                 digest.moment(*silent_since);
                 digest.word(u64::from(*in_step) | u64::from(*handing_over) << 1);
+                digest.word(u64::from(*of_grace));
                 // Asked for only where it is in step; it only grows until then.
                 digest.moment(*acked);
             }
@@ -160,6 +161,7 @@ impl Link {
             sent,
             sent_at,
             heard,
+            since,
             offered,
             refused,
             behind,
@@ -177,6 +179,7 @@ impl Link {
             digest.moment(*at);
         }
         digest.moment(*heard);
+        digest.moment(*since);
         digest.word(offered.0);
         digest.word(u64::from(*behind) << 1 | u64::from(*refused));
         maybe(digest, incoming.as_ref(), |digest, contents| contents.digest(digest));
@@ -262,13 +265,24 @@ impl State {
 impl Facts {
     fn digest(&self, digest: &mut dyn Digest) {
         // Wall time, `heard` included, is the same for all that is searched.
-        let Self { epoch, paired, served, met, wall: _, heard: _, held: _, peer_key, lead, odd } =
-            self;
+        let Self {
+            epoch,
+            paired,
+            served,
+            met,
+            complete,
+            wall: _,
+            heard: _,
+            held: _,
+            peer_key,
+            lead,
+            odd,
+        } = self;
         digest.epoch(*epoch);
         digest.word(odd.map_or(2, u64::from));
         maybe(digest, lead.as_ref(), |digest, lead| lead.digest(digest));
         digest.word(u64::from(*paired) | u64::from(*served) << 1 | u64::from(*met) << 2);
-        digest.word(u64::from(peer_key.is_some()));
+        digest.word(u64::from(peer_key.is_some()) | u64::from(*complete) << 1);
     }
 }
 
@@ -360,10 +374,10 @@ impl Frame {
                 digest.word(0);
                 hello.digest(digest);
             }
-            Self::Heartbeat(Heartbeat { state, paired, received, generation, renewed }) => {
+            Self::Heartbeat(Heartbeat { state, paired, grace, received, generation, renewed }) => {
                 digest.word(1);
                 state.digest(digest);
-                digest.word(u64::from(*paired));
+                digest.word(u64::from(*paired) | u64::from(*grace) << 1);
                 digest.received(*received);
                 digest.word(generation.0);
                 digest.word(renewed.len() as u64);
@@ -404,6 +418,8 @@ impl Hello {
             position,
             served,
             met,
+            complete,
+            whole,
             lead,
             pending,
             odd,
@@ -419,5 +435,6 @@ impl Hello {
         digest.epoch(*epoch);
         position.digest(digest);
         digest.word(u64::from(*served) | u64::from(*met) << 1);
+        digest.word(complete.map_or(2, u64::from) | u64::from(*whole) << 2);
     }
 }

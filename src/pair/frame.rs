@@ -123,6 +123,12 @@ pub struct Hello {
     pub served: bool,
     /// Whether it was ever in step with its peer: one that was not, where the other was, has lost its disk.
     pub met: bool,
+    /// Whether it knows every lease that it ever gave itself; absent from a peer that does not know of this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub complete: Option<bool>,
+    /// Whether it is certain to know every lease that either server gave.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
     /// Names all that was signed up to its bundle: a peer that signed something else meanwhile offers its whole chain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chain: Option<BundleHash>,
@@ -146,6 +152,9 @@ pub struct Heartbeat {
     pub state: State,
     /// Whether the sender, the active one, grants nothing that the receiver does not have.
     pub paired: bool,
+    /// Whether the sender, the active one, is in grace: it may not know every lease.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub grace: bool,
     /// How many frames the sender has received on this connection.
     pub received: u64,
     /// The number of the sender's bundle.

@@ -11,9 +11,11 @@ use super::standby::parts;
 use super::{Pair, conflict, terms};
 use crate::ledger::{Contents, Given, Position};
 use crate::manifest::types::{OnOverGrant, Role};
-use crate::measure::Span;
+use crate::measure::{Epoch, Span};
 use crate::{mutant, seen};
 
+/// The epochs that the two servers of a first bundle make, each its own first.
+const FIRST_EPOCHS: Epoch = Epoch(2);
 /// How far apart the wall clocks of two servers may be before they say so.
 const CLOCKS_APART: Span = Span::from_secs(60);
 
@@ -61,6 +63,8 @@ impl Pair {
             position: self.ledger.position(),
             served: self.facts.served,
             met: self.facts.met,
+            complete: Some(self.facts.complete),
+            whole: self.knows_all(),
             chain: conflict::digest_of(self.statements()),
             lead: self.lead_told(),
             pending: self.roles_are_pending(),
@@ -206,23 +210,40 @@ impl Pair {
         }
         let ahead = hello.position > self.ledger.position();
         let must_hand_over = hello.served || link.state == State::Active || ahead;
-        // A peer that was never in step, where this server was, has lost its disk: what it granted is unknown.
-        let forgot = self.facts.met && !hello.met;
+        let (forgot, lacks) = (self.has_forgotten(hello), self.may_lack(hello));
         if must_hand_over && !link.asked && !mutant!(CatchUpOverwrites) {
             self.ask(out);
         } else if matches!(self.phase, Phase::Recovering { .. }) {
             if !must_hand_over || mutant!(CatchUpOverwrites) {
-                self.come_back(forgot, out);
+                self.come_back(lacks, out);
             }
         } else {
-            if !forgot && let Phase::Active(active) = &mut self.phase {
+            if !lacks && let Phase::Active(active) = &mut self.phase {
                 active.grace = None;
+                self.facts.complete = true;
             }
             if forgot {
                 self.lose_peers_slots(out);
             }
             self.catch_up(out);
         }
+    }
+
+    /// Whether a peer has lost its disk: it was never in step, where this server was. What it granted is unknown.
+    fn has_forgotten(&self, peer: &Hello) -> bool {
+        self.facts.met && !peer.met
+    }
+
+    /// Whether leases may live that neither server knows, once both have told each other all: a disk was lost, and with it
+    /// what its server gave (rule 4).
+    fn may_lack(&self, peer: &Hello) -> bool {
+        let complete = peer.complete.unwrap_or(!self.has_forgotten(peer));
+        if peer.whole || (self.facts.complete && complete) {
+            return false;
+        }
+        // The two servers of a first bundle have nothing to know: neither has given anything before they meet.
+        let is_first = peer.epoch == Epoch(0) && self.facts.epoch <= FIRST_EPOCHS;
+        !is_first || self.has_forgotten(peer)
     }
 
     fn ask(&mut self, out: &mut Vec<Effect>) {
@@ -257,6 +278,7 @@ impl Pair {
         self.ledger.begin(epoch);
         self.phase = Phase::TakingOver;
         let grace = grace && !self.is_escrow();
+        self.facts.complete |= !grace;
         let next = Next::Serve { epoch, grace, alone: false };
         self.persist_then(vec![Write::Facts(self.facts.clone())], next, out);
     }
@@ -273,9 +295,10 @@ impl Pair {
             return;
         }
         let met = |hello: &Hello| hello.met;
-        let knew_nothing = !self.facts.met
-            && self.ledger.quotas().is_empty()
-            && self.link.as_ref().and_then(|link| link.hello.as_ref()).is_some_and(met);
+        let hello = self.link.as_ref().and_then(|link| link.hello.as_ref());
+        let lacks = hello.is_some_and(|hello| self.may_lack(hello)) && !self.is_escrow();
+        let knew_nothing =
+            !self.facts.met && self.ledger.quotas().is_empty() && hello.is_some_and(met);
         // What was not acknowledged is given up: the other side may have given the seat away.
         let begun = self.refuse_waiting(&Refusal::Recovering, out);
         self.learn_epoch(theirs.position.epoch);
@@ -298,6 +321,7 @@ impl Pair {
         self.facts.epoch = epoch;
         self.facts.served = true;
         self.facts.paired = false;
+        self.facts.complete |= !lacks;
         self.ledger.begin(epoch);
         if knew_nothing && terms.is_escrow() && !self.ledger.quotas().is_empty() {
             // What this server granted of its own slots went with its disk.
@@ -320,7 +344,7 @@ impl Pair {
         }
         let contents = Box::new(self.ledger.contents_at(self.now.moment));
         let writes = vec![Write::Ledger(contents), Write::Facts(self.facts.clone())];
-        self.persist_then(writes, Next::Serve { epoch, grace: false, alone: false }, out);
+        self.persist_then(writes, Next::Serve { epoch, grace: lacks, alone: false }, out);
     }
 
     fn tell_over_grants(&self, out: &mut Vec<Effect>) {

@@ -98,6 +98,10 @@ pub struct Facts {
     pub served: bool,
     /// Whether this server was ever in step with its peer.
     pub met: bool,
+    /// Whether this server knows every lease that it ever gave: its disk is not one that replaces another, or has been
+    /// made good since, by its peer or by a grace.
+    #[serde(default = "yes")]
+    pub complete: bool,
     /// The latest wall time seen: license dates hold against a clock set back.
     pub wall: Timestamp,
     /// When this server last heard its primary, where it is the secondary, by wall time: a license may say how long it
@@ -115,6 +119,11 @@ pub struct Facts {
     /// Whether the epochs that this server makes are the odd ones.
     #[serde(default)]
     pub odd: Option<bool>,
+}
+
+/// What a server that did not write it down knows: its disk was never replaced by one that says no.
+const fn yes() -> bool {
+    true
 }
 
 /// A bundle that was committed.

@@ -65,6 +65,8 @@ pub(super) struct Standby {
     pub(super) silent_since: Moment,
     /// Whether the active server said that it grants nothing this server does not have, and nothing has come between.
     pub(super) in_step: bool,
+    /// Whether it is in step with one that is in grace, and so does not know every lease either.
+    pub(super) of_grace: bool,
     /// When it sent the last message that such a word acknowledged.
     pub(super) acked: Moment,
     /// Whether it has just stopped serving and waits to be caught up.
@@ -73,7 +75,7 @@ pub(super) struct Standby {
 
 impl Standby {
     pub(super) fn silent(now: Moment) -> Self {
-        Self { silent_since: now, in_step: false, acked: now, handing_over: false }
+        Self { silent_since: now, in_step: false, of_grace: false, acked: now, handing_over: false }
     }
 
     pub(super) fn handing_over(now: Moment) -> Self {
@@ -137,6 +139,8 @@ pub(super) struct Link {
     pub(super) sent_at: VecDeque<(u64, Moment)>,
     /// When the last frame came.
     pub(super) heard: Moment,
+    /// When it was opened.
+    pub(super) since: Moment,
     /// The bundle that was offered on it.
     pub(super) offered: Generation,
     /// Whether a bundle that came on it was refused, as signed by a stranger.
@@ -163,6 +167,7 @@ impl Link {
             sent: 0,
             sent_at: VecDeque::new(),
             heard: now,
+            since: now,
             offered: Generation(0),
             refused: false,
             behind: 0,

@@ -30,11 +30,15 @@ impl Pair {
         let was = standby.in_step;
         if beat.paired && caught_up && !standby.handing_over {
             standby.in_step = true;
+            standby.of_grace = beat.grace;
             standby.acked = acked.map_or(standby.acked, |at| at.max(standby.acked));
         } else if !mutant!(InStepByOwnView) {
             standby.in_step = false;
         }
         let is = standby.in_step;
+        if is && !standby.of_grace {
+            self.be_complete(out);
+        }
         for id in &beat.renewed {
             self.ledger.extend(id, self.now.moment);
         }
@@ -137,15 +141,27 @@ impl Pair {
         self.persist_then(writes, Next::TellDurable { link: self.link_count, position }, out);
     }
 
+    /// Whether this server is certain to know every lease that either gave (rule 4).
+    pub(super) fn knows_all(&self) -> bool {
+        match &self.phase {
+            Phase::Active(active) => active.grace.is_none(),
+            // Without the 3 % that the other server adds: it may not yet have gone on alone.
+            Phase::Standby(standby) => {
+                standby.in_step
+                    && !standby.of_grace
+                    && !standby.handing_over
+                    && self.now.moment.since(standby.acked) < self.redundancy().alone_after_least()
+            }
+            _ => false,
+        }
+    }
+
     /// The active server has been silent for too long: its place is taken.
     pub(super) fn take_over(&mut self, out: &mut Vec<Effect>) {
-        let redundancy = self.redundancy();
-        let now = self.now.moment;
-        let Phase::Standby(standby) = &self.phase else { return };
-        // Without the 3 % that the other server adds: it may not yet have gone on alone.
-        let knows_all = standby.in_step
-            && !standby.handing_over
-            && now.since(standby.acked) < redundancy.alone_after_least();
+        if !matches!(self.phase, Phase::Standby(_)) {
+            return;
+        }
+        let knows_all = self.knows_all();
         if knows_all {
             seen!(TookOverInStep);
         } else {
@@ -156,6 +172,7 @@ impl Pair {
         self.facts.epoch = epoch;
         self.facts.served = true;
         self.facts.paired = false;
+        self.facts.complete |= knows_all;
         self.ledger.begin(epoch);
         // What was handed over stays so only as long as who serves lives (rule 8).
         if self.is_primary() && !mutant!(TakesOverWithoutLead) {

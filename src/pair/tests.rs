@@ -7,6 +7,7 @@ mod escrow_schedules;
 mod frames;
 mod half_dead;
 mod handover;
+mod lost_disk;
 mod queue;
 mod roles;
 mod v1;

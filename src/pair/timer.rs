@@ -147,6 +147,7 @@ impl Pair {
             }
             _ => false,
         };
+        let grace = matches!(&self.phase, Phase::Active(active) if active.grace.is_some());
         let mut renewed = std::mem::take(&mut self.renewed);
         let told: Vec<_> = renewed.iter().take(RENEWALS_TOLD).cloned().collect();
         for id in &told {
@@ -158,6 +159,7 @@ impl Pair {
         let beat = Heartbeat {
             state: self.state(),
             paired,
+            grace,
             received,
             generation: self.generation(),
             renewed: if paired { told } else { Vec::new() },
@@ -207,9 +209,12 @@ impl Pair {
         if !matches!(&self.phase, Phase::Active(active) if active.peering.waits_for_peer()) {
             return;
         }
-        // One that is there and does not get in step must not keep clients waiting again at once.
+        // One that is there and does not get in step must not keep clients waiting again at once; one that has just come
+        // has had no time for it.
         let retry_at = self.now.moment + self.redundancy().alone_after().times(5);
-        if self.link.is_some()
+        let had_time =
+            |since: Moment| self.now.moment.since(since) > self.redundancy().failover_after;
+        if self.link.as_ref().is_some_and(|link| had_time(link.since))
             && let Phase::Active(active) = &mut self.phase
         {
             active.retry_at = retry_at;
@@ -222,6 +227,7 @@ impl Pair {
         if let Phase::Active(active) = &mut self.phase {
             active.grace = None;
             self.event("grace-over", serde_json::Map::new(), out);
+            self.be_complete(out);
         }
         self.consider_roles(out);
     }

@@ -1,0 +1,88 @@
+//! Disks that are lost, and with them what their servers gave: nothing new is granted before that has run out.
+
+use super::*;
+
+impl Script {
+    /// The machine is replaced by one with an empty disk.
+    fn replace(&mut self, at: usize) {
+        self.kill(at);
+        self.machines[at].disk = Durable::default();
+        self.start(at);
+    }
+
+    fn is_in_grace(&mut self, at: usize, use_id: &str) -> bool {
+        matches!(self.checkout(at, "bo", use_id), Err(Refusal::Grace { .. }))
+    }
+}
+
+#[test]
+fn a_new_disk_beside_a_standby_that_missed_grants_begins_with_a_grace() {
+    let mut script = Script::paired(1);
+    script.kill(B);
+    script.run(3 * FAILOVER);
+    script.checkout(A, "ana", "u1").expect("a seat");
+    script.kill(A);
+    script.start(B);
+    script.replace(A);
+    script.run(FAILOVER);
+    assert_eq!(script.states(), (State::Active, State::Standby));
+    assert!(script.is_in_grace(A, "u2"));
+    script.run(TTL);
+    assert!(script.checkout(A, "bo", "u3").is_ok());
+}
+
+#[test]
+fn a_new_disk_beside_a_server_that_serves_and_knows_all_needs_no_grace() {
+    let mut script = Script::paired(1);
+    let ana = script.checkout(A, "ana", "u1").expect("a seat");
+    script.kill(A);
+    script.run(2 * FAILOVER);
+    script.renew(B, &ana).expect("a renewal");
+    script.replace(A);
+    script.run(FAILOVER);
+    assert_eq!(script.states(), (State::Active, State::Standby));
+    assert!(!script.is_in_grace(A, "u2"));
+    assert!(script.renew(A, &ana).is_ok());
+}
+
+#[test]
+fn two_disks_lost_one_after_the_other_begin_with_a_grace() {
+    let mut script = Script::paired(1);
+    script.checkout(A, "ana", "u1").expect("a seat");
+    script.replace(B);
+    while script.pair(B).config().is_none() {
+        script.run(1);
+    }
+    script.replace(A);
+    script.run(FAILOVER);
+    assert_eq!(script.states(), (State::Active, State::Standby));
+    assert!(script.is_in_grace(A, "u2"));
+}
+
+#[test]
+fn a_standby_that_is_in_step_with_a_server_in_grace_takes_over_in_grace() {
+    let mut script = Script::paired(1);
+    script.kill(A);
+    script.run(2 * FAILOVER);
+    script.checkout(B, "ana", "u1").expect("a seat");
+    script.replace(B);
+    script.start(A);
+    script.run(FAILOVER);
+    assert!(script.pair(B).is_paired() && script.is_in_grace(A, "u2"));
+    script.kill(A);
+    script.run(2 * FAILOVER);
+    assert_eq!(script.pair(B).standing().state, State::Active);
+    assert!(script.is_in_grace(B, "u3"));
+}
+
+#[test]
+fn a_peer_that_is_back_when_its_wait_ends_is_caught_up_at_once() {
+    for away in (2 * FAILOVER - 500..2 * FAILOVER + 700).step_by(100) {
+        let mut script = Script::paired(1);
+        script.kill(B);
+        script.run(away);
+        script.start(B);
+        script.run(FAILOVER);
+        assert!(script.pair(A).is_paired(), "away for {away} ms");
+    }
+}
