@@ -82,7 +82,8 @@ fn a_peer_that_is_back_when_its_wait_ends_is_caught_up_at_once() {
         script.kill(B);
         script.run(away);
         script.start(B);
-        script.run(FAILOVER);
+        script.disk_ms[B] = 300;
+        script.run(2 * FAILOVER);
         assert!(script.pair(A).is_paired(), "away for {away} ms");
     }
 }
