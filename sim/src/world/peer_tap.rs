@@ -96,6 +96,7 @@ mod tests {
         let beat = Frame::Heartbeat(Heartbeat {
             state: Doing::Active,
             paired: true,
+            grace: false,
             received: 7,
             generation: Generation(1),
             renewed: Vec::new(),
