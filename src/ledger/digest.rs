@@ -21,6 +21,10 @@ pub trait Digest {
     fn epoch(&mut self, epoch: Epoch);
     /// A text that matters as it is.
     fn text(&mut self, text: &str);
+    /// The number of a record in its epoch: its distance from the others of that epoch.
+    fn seq(&mut self, epoch: Epoch, seq: u64);
+    /// That a use has ended, which matters as long as something of that use is left anywhere.
+    fn ended(&mut self, use_id: &UseId, write: &mut dyn FnMut(&mut dyn Digest));
     /// Which lease.
     fn lease(&mut self, id: &LeaseId);
     /// Which use.
@@ -92,7 +96,6 @@ impl Ledger {
         for (SeatKey { product: _, user: _, host: _, address: _ }, id) in by_seat {
             digest.lease(id);
         }
-        digest.word(ends.len() as u64);
         // When exactly an end is forgotten is not told apart: nothing that it could speak against lives then.
         for (end, _) in ends.values() {
             end.digest(digest);
@@ -118,7 +121,6 @@ impl Contents {
         for lease in leases {
             lease.digest(digest);
         }
-        digest.word(ends.len() as u64);
         let mut ends: Vec<&End> = ends.iter().collect();
         ends.sort_unstable_by(|a, b| a.use_id.cmp(&b.use_id));
         for end in ends {
@@ -145,7 +147,7 @@ impl Position {
     pub fn digest(self, digest: &mut dyn Digest) {
         let Self { epoch, seq } = self;
         digest.epoch(epoch);
-        digest.word(seq);
+        digest.seq(epoch, seq);
     }
 }
 
@@ -184,7 +186,6 @@ impl Record {
 }
 
 fn digest_ends(ends: &[End], digest: &mut dyn Digest) {
-    digest.word(ends.len() as u64);
     for end in ends {
         end.digest(digest);
     }
@@ -254,15 +255,17 @@ impl End {
     /// What matters of it.
     pub fn digest(&self, digest: &mut dyn Digest) {
         let Self { lease, use_id, reason, epoch, knew, at: _, borrowed: _ } = self;
-        digest.lease(lease);
-        digest.use_id(use_id);
-        digest.word(match reason {
-            EndReason::Released => 0,
-            EndReason::Expired => 1,
-            EndReason::Revoked => 2,
-            EndReason::Cancelled => 3,
+        digest.ended(use_id, &mut |digest| {
+            digest.lease(lease);
+            digest.use_id(use_id);
+            digest.word(match reason {
+                EndReason::Released => 0,
+                EndReason::Expired => 1,
+                EndReason::Revoked => 2,
+                EndReason::Cancelled => 3,
+            });
+            digest.epoch(*epoch);
+            digest.epoch(*knew);
         });
-        digest.epoch(*epoch);
-        digest.epoch(*knew);
     }
 }

@@ -71,14 +71,20 @@ impl Pair {
             digest.ticket(ticket.0);
             reply.digest(digest);
             digest.word(ordered(*write));
-            digest.word(*seq);
+            digest.seq(self.ledger.position().epoch, *seq);
             digest.moment(*give_up);
             maybe(digest, begun.as_ref(), |digest, Begun { lease, waiter }| {
                 digest.lease(lease);
                 maybe(digest, waiter.as_ref(), |digest, waiter| waiter.digest(digest));
             });
         }
-        digest.word(*durable_at_peer);
+        // Set anew before it is asked for otherwise.
+        let counts = matches!(phase, Phase::Active(active) if matches!(
+            active.peering, Peering::CatchingUp | Peering::Pairing | Peering::Paired
+        ));
+        if counts {
+            digest.seq(self.ledger.position().epoch, *durable_at_peer);
+        }
         if self.is_escrow() {
             for (write, position) in recorded {
                 digest.word(ordered(*write));

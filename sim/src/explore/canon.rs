@@ -3,13 +3,15 @@
 //! Moments count from the present, frames from the last that was sent, epochs from each other: what two states at
 //! different times, or after different pasts, have in common makes them one.
 
+use std::ops::Range;
+
 use tandem::ledger::Digest;
 use tandem::measure::{Epoch, Moment};
 use tandem::name::{LeaseId, UseId};
 
 use super::choice::At;
 use super::client::{Client, Stage, What};
-use super::setup::{FAILOVER, LONG_AGO, read_id};
+use super::setup::{FAILOVER, LONG_AGO, Setup, read_id};
 use super::world::{Life, Machine, Parcel, World};
 
 /// What a state is made of, as numbers.
@@ -18,6 +20,16 @@ pub(super) struct Canon {
     words: Vec<u64>,
     /// Where epochs stand.
     epochs: Vec<usize>,
+    /// Where numbers of records stand, each with its epoch.
+    seqs: Vec<(Epoch, usize)>,
+    /// What is said of ended uses, from where to where.
+    ends: Vec<(u64, Range<usize>)>,
+    /// The uses of which something is left.
+    alive: Vec<u64>,
+    /// Whether what is written is about an ended use.
+    of_end: bool,
+    /// Whether numbers of records matter as they are.
+    counts_records: bool,
     /// Where counts of the frames that this server sent stand.
     counts: [Vec<usize>; 2],
     sorted: Vec<u64>,
@@ -28,10 +40,19 @@ pub(super) struct Canon {
 }
 
 impl Canon {
+    /// Of states of this setup: where slots move, steps are known by the numbers of their records.
+    pub(super) fn of(setup: &Setup) -> Self {
+        Self { counts_records: setup.is_escrow(), ..Self::default() }
+    }
+
     /// The name of a state but for the faults that may still come.
     pub(super) fn name(&mut self, world: &World) -> u128 {
         self.words.clear();
         self.epochs.clear();
+        self.seqs.clear();
+        self.ends.clear();
+        self.alive.clear();
+        self.of_end = false;
         self.counts.iter_mut().for_each(Vec::clear);
         self.now = world.now;
         self.tickets = world
@@ -65,6 +86,7 @@ impl Canon {
         for client in &world.clients {
             self.client(client);
         }
+        self.forget_ends();
         self.rename();
         hash(&self.words)
     }
@@ -92,7 +114,10 @@ impl Canon {
     }
 
     fn client(&mut self, client: &Client) {
-        let Client { who: _, number, left, stage, waits, granted, began } = client;
+        let Client { who, number, left, stage, waits, granted, began } = client;
+        if *stage != Stage::Done {
+            self.alive.push(read_id(&format!("c{who}u{number}")).0);
+        }
         self.word(u64::from(*number) << 16 | u64::from(*left) << 8 | u64::from(*began));
         match stage {
             Stage::Wants => self.word(0),
@@ -127,6 +152,33 @@ impl Canon {
         }
     }
 
+    /// What is said of uses of which nothing is left is left out.
+    fn forget_ends(&mut self) {
+        if self.ends.is_empty() {
+            return;
+        }
+        let alive = std::mem::take(&mut self.alive);
+        let mut ends = std::mem::take(&mut self.ends);
+        ends.retain(|(used, _)| !alive.contains(used));
+        // From the last on, so that the places before it stay.
+        for (_, range) in ends.iter().rev() {
+            let (from, to) = (range.start, range.end);
+            self.words.drain(range.clone());
+            let stays = |at: &mut usize| {
+                let inside = (from..to).contains(at);
+                *at -= if *at >= to { to - from } else { 0 };
+                !inside
+            };
+            self.epochs.retain_mut(stays);
+            for counts in &mut self.counts {
+                counts.retain_mut(stays);
+            }
+            self.seqs.retain_mut(|(_, at)| stays(at));
+        }
+        self.alive = alive;
+        self.ends = ends;
+    }
+
     /// Epochs become the least numbers of the same order and kind that leave room for as many between them as could
     /// be made; counts of frames become distances from the greatest.
     fn rename(&mut self) {
@@ -145,6 +197,14 @@ impl Canon {
                 before = one;
             }
             self.words[at] = name;
+        }
+        // Numbers of records become distances from the last of their epoch.
+        self.seqs.sort_unstable_by_key(|(epoch, at)| (*epoch, *at));
+        for of_epoch in self.seqs.chunk_by(|one, other| one.0 == other.0) {
+            let most = of_epoch.iter().map(|(_, at)| self.words[*at]).max().unwrap_or(0);
+            for (_, at) in of_epoch {
+                self.words[*at] = most - self.words[*at];
+            }
         }
         for counts in &self.counts {
             let most = counts.iter().map(|at| self.words[*at]).max().unwrap_or(0);
@@ -191,7 +251,26 @@ impl Digest for Canon {
     }
 
     fn use_id(&mut self, id: &UseId) {
-        self.words.push(read_id(id.as_str()).0);
+        let used = read_id(id.as_str()).0;
+        if !self.of_end {
+            self.alive.push(used);
+        }
+        self.words.push(used);
+    }
+
+    fn seq(&mut self, epoch: Epoch, seq: u64) {
+        if !self.counts_records {
+            self.seqs.push((epoch, self.words.len()));
+        }
+        self.words.push(seq);
+    }
+
+    fn ended(&mut self, use_id: &UseId, write: &mut dyn FnMut(&mut dyn Digest)) {
+        let from = self.words.len();
+        self.of_end = true;
+        write(self);
+        self.of_end = false;
+        self.ends.push((read_id(use_id.as_str()).0, from..self.words.len()));
     }
 
     fn ticket(&mut self, ticket: u64) {

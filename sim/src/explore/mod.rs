@@ -14,6 +14,9 @@ mod space;
 mod verb;
 mod world;
 
+#[cfg(test)]
+mod tests;
+
 use std::str::FromStr as _;
 
 use tandem::manifest::types::Mode;

@@ -1,7 +1,7 @@
 //! The search: depth first over all choices, with a set of the states that were seen, shared by all its threads.
 //!
-//! A state is kept as its 128-bit name alone. The set of states that are reached does not depend on the order, so the
-//! counts of a space that was exhausted are the same in every run.
+//! A state is kept as its 128-bit name alone. When an end is forgotten is not part of the name, so which of two such
+//! states goes on depends on the order, and counts may differ a little from run to run.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -24,6 +24,8 @@ pub(super) struct Outcome {
     pub(super) depth: u64,
     /// Whether there are no others.
     pub(super) exhausted: bool,
+    /// How many of them are those in which a heartbeat has just passed.
+    pub(super) beats: u64,
     /// The way to a broken promise.
     pub(super) broken: Option<(Vec<Choice>, Broken)>,
 }
@@ -118,6 +120,7 @@ struct Shared<'a> {
     given: Mutex<Vec<Node>>,
     idle: AtomicUsize,
     states: AtomicU64,
+    beats: AtomicU64,
     depth: AtomicU64,
     cut_short: AtomicBool,
     stop: AtomicBool,
@@ -144,6 +147,7 @@ pub(super) fn search(
         given: Mutex::new(vec![node]),
         idle: AtomicUsize::new(0),
         states: AtomicU64::new(1),
+        beats: AtomicU64::new(0),
         depth: AtomicU64::new(0),
         cut_short: AtomicBool::new(false),
         stop: AtomicBool::new(false),
@@ -158,6 +162,7 @@ pub(super) fn search(
     Outcome {
         states: shared.states.load(Ordering::Relaxed),
         depth: shared.depth.load(Ordering::Relaxed),
+        beats: shared.beats.load(Ordering::Relaxed),
         exhausted: broken.is_none() && !shared.cut_short.load(Ordering::Relaxed),
         broken,
     }
@@ -165,7 +170,7 @@ pub(super) fn search(
 
 impl Shared<'_> {
     fn work(&self, progress: &(dyn Fn(u64) + Sync)) {
-        let mut canon = Canon::default();
+        let mut canon = Canon::of(self.setup);
         let mut stack: Vec<Node> = Vec::new();
         let mut tried = 0_u64;
         while !self.stop.load(Ordering::Relaxed) {
@@ -209,6 +214,9 @@ impl Shared<'_> {
         if states >= self.bounds.states {
             self.cut_short.store(true, Ordering::Relaxed);
             self.stop.store(true, Ordering::Relaxed);
+        }
+        if choice == Choice::Tick {
+            self.beats.fetch_add(1, Ordering::Relaxed);
         }
         if choice == Choice::Tick
             && world.is_whole()
