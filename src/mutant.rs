@@ -14,20 +14,50 @@ named! {
     Mutant {
         /// A license's role is not part of what its vendor signs, and the label is not held against the payload.
         RoleNotInSignature = "role-not-in-signature",
+        /// A license counts outside its dates.
+        ServesOutOfDate = "serves-out-of-date",
         /// A secondary that hears its primary serves all the same.
         SecondaryIgnoresHeartbeats = "secondary-ignores-heartbeats",
+        /// A secondary takes over after a part of the silence that it must wait for.
+        TakesOverEarly = "takes-over-early",
         /// A client is answered before its record is durable anywhere.
         AckBeforeSync = "ack-before-sync",
         /// A paired primary answers before its secondary has the record.
         AckBeforePeer = "ack-before-peer",
         /// A primary that lost its secondary grants at once, without waiting until that knows.
         AloneAtOnce = "alone-at-once",
+        /// What waits for the secondary is answered as soon as that is lost.
+        AnswersAtPeerLost = "answers-at-peer-lost",
+        /// A checkout that returns the lease already held is answered from memory.
+        HeldFromMemory = "held-lease-from-memory",
+        /// An adopted lease is answered from memory: no record is made of it, and it counts nowhere.
+        AdoptedFromMemory = "adopted-from-memory",
         /// A server that may not know every lease grants all the same.
         NoGrace = "no-grace",
+        /// A server that may not know every lease renews none.
+        GraceRenewsNothing = "grace-renews-nothing",
+        /// A secondary that was in step does not trust it, and grants nothing after it took over.
+        GraceThoughInStep = "grace-though-in-step",
+        /// A server that begins to serve gives the leases that it knows no time.
+        NoTimeAtStart = "no-time-at-start",
         /// A secondary counts itself in step though the primary says that it is not.
         InStepByOwnView = "in-step-by-own-view",
         /// The ledger of a secondary that has served is overwritten, not merged.
         CatchUpOverwrites = "catch-up-overwrites",
+        /// A standby counts as caught up with what its disk does not have.
+        CatchUpNotSaved = "catch-up-not-saved",
+        /// A lease that ran out lives on at the standby, and is back after a takeover.
+        GhostReturns = "ghost-of-an-expired-lease",
+        /// What the other server hands over is thrown away.
+        TakesOverNothing = "takes-over-nothing",
+        /// Of a ledger that comes in parts only the first is taken.
+        FirstPartOnly = "first-part-only",
+        /// A secondary that is asked to hand over goes on serving.
+        HandOverIgnored = "hand-over-ignored",
+        /// Two ledgers that end in one epoch count as equal.
+        EqualEpochs = "equal-epochs-equal-ledgers",
+        /// The holder of a seat that no assignment gives any more keeps it.
+        RenewsUnentitled = "renews-unentitled",
         /// A seat is lent by a server whose peer does not know of it.
         BorrowAlone = "borrow-alone",
         /// What is borrowed is revoked by a bundle that gives its holder nothing.
@@ -40,8 +70,6 @@ named! {
         WakesServing = "wakes-serving",
         /// A server that hands service over keeps serving until its peer asks for it.
         HandsOverServing = "hands-over-serving",
-        /// A server tells its peer that service is handed over before that is durable.
-        HandsOverEarly = "hands-over-early",
         /// A primary that takes the place of a dead leader gives service back to that when it returns.
         TakesOverWithoutLead = "takes-over-without-lead",
         /// A bundle that swaps the roles takes effect at each server as it is committed there.
@@ -52,8 +80,10 @@ named! {
         SpeaksBeforeWriting = "speaks-before-writing",
         /// A primary none of whose licenses is valid keeps its secondary silent.
         ServesUnlicensed = "serves-unlicensed",
-        /// Of two bundles of a split the higher number wins, whoever signed it.
-        HighestNumberWins = "highest-number-wins",
+        /// A bundle is served that its disk does not have.
+        BundleNotSaved = "bundle-not-saved",
+        /// A server keeps its bundle from a peer that runs an older one.
+        KeepsBundle = "keeps-bundle",
         /// A server offers only what it signed last to a peer that signed something else before.
         OffersTheEndAlone = "offers-the-end-alone",
         /// A secondary serves without its primary for longer than its licenses allow.
@@ -78,6 +108,10 @@ named! {
         CreditedAgainAfterFence = "transfer-credited-after-fence-or-snapshot",
         /// Escrow: a fence takes the slots at once, without waiting for a ttl.
         FenceAtOnce = "escrow-fence-at-once",
+        /// The world, not the pair: clocks drift further than is assumed.
+        ClocksDriftFar = "clocks-drift-far",
+        /// The world, not the pair: a disk says that a write is durable which is not.
+        DiskIgnoresSync = "disk-ignores-sync",
     }
 }
 

@@ -9,6 +9,7 @@ use crate::entitlement::{Groups, Policy};
 use crate::license::{self, License, SharePart, Terms};
 use crate::manifest::types::{Manifest, Redundancy, Role, Server, Visibility};
 use crate::measure::{Seats, Span, Timestamp};
+use crate::mutant;
 use crate::name::{LicenseId, PairName, ProductName, ServerName};
 
 use super::{Bundle, BundleError, BundleLicense};
@@ -211,8 +212,8 @@ impl Product {
     /// The seats that a server of this role may give at this time.
     #[must_use]
     pub fn capacity(&self, role: Role, wall: Timestamp) -> Seats {
-        let valid = self.licenses_of(role).iter().filter(|license| license.is_valid_at(wall));
-        valid.map(|license| license.seats).sum()
+        let counts = |license: &&License| license.is_valid_at(wall) || mutant!(ServesOutOfDate);
+        self.licenses_of(role).iter().filter(counts).map(|license| license.seats).sum()
     }
 
     /// The ids of the licenses that a server of this role serves from at this time.

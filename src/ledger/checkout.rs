@@ -311,6 +311,7 @@ impl Ledger {
     fn refuse_revoked(&self, id: &LeaseId, use_id: &UseId) -> Result<(), No> {
         let Some(entry) = self.leases.get(id) else { return Ok(()) };
         match &entry.charge {
+            Charge::Revoked(_) if mutant!(RenewsUnentitled) => Ok(()),
             Charge::Revoked(reason) => Err(No::Revoked { reason: reason.clone() }),
             // What is borrowed stays; a window that is not goes.
             Charge::Kept if !entry.ends.contains_key(use_id) => {

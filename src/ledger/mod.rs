@@ -282,7 +282,9 @@ impl Ledger {
             if entry.lease.parked {
                 continue;
             }
-            entry.renewed = now + entry.lease.ttl.with_drift();
+            let time =
+                if mutant!(NoTimeAtStart) { Span::ZERO } else { entry.lease.ttl.with_drift() };
+            entry.renewed = now + time;
             entry.until = entry.next_end();
             self.running_out.insert((entry.until, id.clone()));
         }
@@ -404,6 +406,11 @@ impl Ledger {
                 let entry = Entry { charge, changed, ..Entry::new(*lease, until, ends) };
                 self.insert(entry, Some(terms));
             }
+            Record::Ended { ended, .. }
+                if ended.iter().any(|end| end.reason == EndReason::Expired)
+                    && until.is_none()
+                    && terms.role == Role::Secondary
+                    && mutant!(GhostReturns) => {}
             Record::Ended { lease, ended } => {
                 self.remove(&lease);
                 for end in ended {

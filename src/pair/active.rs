@@ -111,6 +111,10 @@ impl Pair {
         }
         let id = granted.lease;
         let Some(held) = self.held(&id, use_id, granted.is_new) else { return };
+        if !granted.is_new && mutant!(HeldFromMemory) {
+            self.tell_given(&held, out);
+            return reply(ticket, held, out);
+        }
         let lends = recorded && is_borrowed(&held);
         let begun = (granted.is_new && recorded).then_some(Begun { lease: id, waiter });
         self.reply_when_durable(ticket, held, begun, out);
@@ -122,6 +126,13 @@ impl Pair {
     fn renew(&mut self, ticket: Ticket, token: &Token, out: &mut Vec<Effect>) {
         let Some(config) = self.config.clone() else { return };
         let Some(terms) = terms(&config, &self.me, &self.facts, self.now) else { return };
+        let in_grace = |active: &Active| active.grace.is_some();
+        if matches!(&self.phase, Phase::Active(active) if in_grace(active))
+            && mutant!(GraceRenewsNothing)
+        {
+            let retry_after = self.redundancy().heartbeat;
+            return reply(ticket, Reply::Refused(Refusal::Grace { retry_after }), out);
+        }
         match self.ledger.renew(token, &terms) {
             Ok((id, record)) => {
                 self.renewed.insert(id.clone());
@@ -153,9 +164,15 @@ impl Pair {
         }
         let Some(config) = self.config.clone() else { return };
         let Some(terms) = terms(&config, &self.me, &self.facts, self.now) else { return };
+        let before = mutant!(AdoptedFromMemory).then(|| self.ledger.clone());
         match self.ledger.adopt(token, &terms) {
             Ok(adopted) => {
                 seen!(Adopted);
+                if let Some(before) = before {
+                    let held = self.held(&adopted.lease, &token.use_id, false);
+                    self.ledger = before;
+                    return held.into_iter().for_each(|held| reply(ticket, held, out));
+                }
                 // Such a token proves that the ledger is incomplete: there may be more.
                 if !self.is_escrow() && !adopted.is_known {
                     self.enter_grace(out);
@@ -294,6 +311,7 @@ impl Pair {
                 Peering::Alone => false,
                 Peering::Paired => !mutant!(AckBeforePeer),
                 _ if mutant!(AloneAtOnce) => false,
+                Peering::Lost if mutant!(AnswersAtPeerLost) => false,
                 _ => return,
             },
             _ => return,

@@ -98,6 +98,9 @@ impl Pair {
             ttl_longest: self.ttl_longest(&commit.config),
         };
         let mut writes = vec![Write::Commit(Box::new(committed))];
+        if mutant!(BundleNotSaved) {
+            writes = vec![Write::Facts(self.facts.clone())];
+        }
         let held = self.lost_to(&commit);
         if held != self.facts.held {
             if let Some(held) = &held {
@@ -193,7 +196,8 @@ impl Pair {
         let Some(hello) = &link.hello else { return };
         let conflicts = hello.generation == ours && hello.bundle != Some(hash) && primary;
         let insists = link.refused && hello.bundle != Some(hash);
-        if !(hello.generation < ours || conflicts || insists) || link.offered == ours {
+        let must_offer = hello.generation < ours || conflicts || insists;
+        if !must_offer || link.offered == ours || mutant!(KeepsBundle) {
             return;
         }
         link.offered = ours;

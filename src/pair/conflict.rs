@@ -13,8 +13,8 @@ use super::config::generation_of;
 use super::io::Effect;
 use crate::measure::{Generation, Timestamp};
 use crate::name::BundleHash;
+use crate::seen;
 use crate::statement::{ApplyStatement, Keyring, Link, SignedStatement, Source};
-use crate::{mutant, seen};
 
 /// A bundle that was committed here and gave way to another one that the peer had: it can be applied again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,7 +104,6 @@ impl Pair {
         let at_peer = self.trust.with_operators(&their_last.statement.operators);
         let we_are_strange = our_first.verify(&at_peer).is_err();
         match (they_are_strange, we_are_strange) {
-            _ if mutant!(HighestNumberWins) => preferred,
             (false, true) => true,
             (true, false) => preferred && insists,
             // Each a stranger to the other, or neither.

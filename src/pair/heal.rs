@@ -174,6 +174,7 @@ impl Pair {
         let link = self.link.as_mut()?;
         let whole = match link.incoming.take() {
             None => part,
+            Some(whole) if mutant!(FirstPartOnly) => whole,
             Some(mut whole) => {
                 whole.leases.extend(part.leases);
                 whole.ends.extend(part.ends);
@@ -208,7 +209,9 @@ impl Pair {
         if !undecided || !is_other || self.is_silent() {
             return;
         }
-        let ahead = hello.position > self.ledger.position();
+        let position = self.ledger.position();
+        let ahead = hello.position > position
+            && !(hello.position.epoch == position.epoch && mutant!(EqualEpochs));
         let must_hand_over = hello.served || link.state == State::Active || ahead;
         let (forgot, lacks) = (self.has_forgotten(hello), self.may_lack(hello));
         if must_hand_over && !link.asked && !mutant!(CatchUpOverwrites) {
@@ -284,7 +287,7 @@ impl Pair {
     }
 
     /// The other server's whole ledger has come: it is merged, and both count as one from here on (rules 6 and 7).
-    fn on_handed_over(&mut self, theirs: Contents, out: &mut Vec<Effect>) {
+    fn on_handed_over(&mut self, mut theirs: Contents, out: &mut Vec<Effect>) {
         let asked = self.link.as_ref().is_some_and(|link| link.asked);
         let expected = match &self.phase {
             Phase::Recovering { .. } => true,
@@ -315,6 +318,9 @@ impl Pair {
             }
         }
         seen!(Merged);
+        if mutant!(TakesOverNothing) {
+            theirs.leases.clear();
+        }
         let given = Given::of(&self.ledger, &theirs, &terms);
         let epoch = self.next_epoch();
         self.ledger.merge(theirs, epoch, &terms);

@@ -156,10 +156,6 @@ impl Pair {
         }
         self.handover = Some(ticket);
         self.persist(vec![Write::Facts(self.facts.clone())], out);
-        if mutant!(HandsOverEarly) {
-            self.lead_told = self.facts.lead.clone();
-            self.say_hello(out);
-        }
     }
 
     /// Why service cannot be moved to that server now, and what to do.

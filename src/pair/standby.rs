@@ -50,9 +50,6 @@ impl Pair {
     /// A server that serves and does not lead meets the one that leads and serves: it stops at once, and hands over
     /// (rule 7).
     pub(super) fn stop_serving(&mut self, out: &mut Vec<Effect>) {
-        if mutant!(SecondaryIgnoresHeartbeats) && matches!(self.phase, Phase::Active(_)) {
-            return;
-        }
         self.refuse_waiting(&Refusal::Recovering, out);
         self.phase = Phase::Standby(Standby::handing_over(self.now.moment));
         self.tell_state(out);
@@ -64,6 +61,7 @@ impl Pair {
             return;
         }
         match &mut self.phase {
+            Phase::Active(_) | Phase::TakingOver if mutant!(HandOverIgnored) => return,
             Phase::Active(_) | Phase::TakingOver => self.stop_serving(out),
             Phase::Standby(standby) => {
                 standby.silent_since = self.now.moment;
@@ -97,7 +95,10 @@ impl Pair {
         self.facts.epoch = self.facts.epoch.max(position.epoch);
         self.facts.served = false;
         self.facts.met = true;
-        let writes = vec![Write::Ledger(Box::new(contents)), Write::Facts(self.facts.clone())];
+        let mut writes = vec![Write::Ledger(Box::new(contents)), Write::Facts(self.facts.clone())];
+        if mutant!(CatchUpNotSaved) {
+            writes.remove(0);
+        }
         let next = Next::TellCaughtUp { link: self.link_count, position };
         self.persist_then(writes, next, out);
     }
@@ -161,7 +162,7 @@ impl Pair {
         if !matches!(self.phase, Phase::Standby(_)) {
             return;
         }
-        let knows_all = self.knows_all();
+        let knows_all = self.knows_all() && !mutant!(GraceThoughInStep);
         if knows_all {
             seen!(TookOverInStep);
         } else {

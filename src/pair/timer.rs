@@ -62,7 +62,9 @@ impl Pair {
             Phase::Starting { writing: false } => tell(Timer::Beat, self.last_beat),
             Phase::Recovering { until } => tell(Timer::LookForPeer, *until),
             Phase::Standby(standby) => {
-                tell(Timer::Silence, standby.silent_since + redundancy.failover_after);
+                let patience = redundancy.failover_after;
+                let patience = if mutant!(TakesOverEarly) { patience.part(4) } else { patience };
+                tell(Timer::Silence, standby.silent_since + patience);
             }
             Phase::Active(active) => {
                 let grace = active.grace.map(|at| (Timer::Grace, at));
