@@ -31,13 +31,14 @@ const TTL: Span = Span::from_secs(30);
 
 /// The promises that hold whatever happens. Those about when somebody is served again are judged by scenarios, whose
 /// faults they know.
-const PROMISES: [Promise; 7] = [
+const PROMISES: [Promise; 8] = [
     Promise::RoleEncoding,
     Promise::OneVoice,
     Promise::Capacity,
     Promise::Durability,
     Promise::SameConfig,
     Promise::Entitlement,
+    Promise::FairQueue,
     Promise::Convergence,
 ];
 
@@ -68,6 +69,8 @@ pub fn setup(manifest: Option<&Path>, mode: Option<Mode>) -> Result<Setup, Subje
         clients: crate::scenario::Clients {
             crowded: true,
             hold: "2s..60s".parse().ok(),
+            wait: "1s..90s".parse().ok(),
+            borrow: "5s..3m".parse().ok(),
             ..Default::default()
         },
         ..Scenario::default()
@@ -98,6 +101,7 @@ fn small(subject: &Subject) -> Result<Subject, SubjectError> {
     for seats in &mut manifest.seats {
         seats.ttl = None;
     }
+    crate::subject::lend(&mut manifest, 2);
     let subject =
         Subject::new("the example, small", manifest, subject.files(), Some(subject.start))?;
     subject.relicensed(|license| license.seats = license.seats.min(SEATS))

@@ -124,6 +124,12 @@ pub struct Terms {
     pub refused_for: Option<String>,
     /// Mirror or escrow.
     pub mode: Mode,
+    /// Whether leases over the capacity are revoked after a split.
+    #[serde(default)]
+    pub revokes: bool,
+    /// The longest ttl of any product, in milliseconds.
+    #[serde(default)]
+    pub ttl: u64,
     /// How long a secondary waits in silence, in milliseconds.
     pub failover_after: u64,
     /// How often the servers hear from each other, in milliseconds.
@@ -150,6 +156,10 @@ pub struct Rights {
     pub assign: Vec<Whom>,
     /// Those whom a `deny` entry matches.
     pub deny: Vec<Whom>,
+    /// Whether an assignment limits what one user or address has: then two whom the same entries match may still not
+    /// be alike.
+    #[serde(default)]
+    pub has_personal_limits: bool,
 }
 
 /// Whom an entry of `assign` or `deny` is about.
@@ -167,6 +177,18 @@ pub enum Whom {
 }
 
 impl Rights {
+    /// Which entries of `assign` match this person; none where that is not known, since one is about addresses.
+    #[must_use]
+    pub fn matching(&self, user: &UserName, host: &HostName) -> Option<Vec<bool>> {
+        let fits = |whom: &Whom| match whom {
+            Whom::User(pattern) => Some(pattern.matches(user)),
+            Whom::Host(pattern) => Some(pattern.matches(host)),
+            Whom::Address => None,
+            Whom::Everyone => Some(true),
+        };
+        self.assign.iter().map(fits).collect()
+    }
+
     /// Whether this person may hold a seat, as far as that is known: an address may be the one that is meant in an
     /// assignment, and never is in a denial.
     #[must_use]
@@ -206,6 +228,9 @@ pub struct License {
     pub from: i64,
     /// When they stop to count.
     pub until: Option<i64>,
+    /// How long a secondary may serve from it without its primary, in milliseconds.
+    #[serde(default)]
+    pub standalone: Option<u64>,
 }
 
 impl ServerTerms {
@@ -238,6 +263,9 @@ pub enum Ask {
         usage: Option<String>,
         /// How many seats at once.
         seats: u32,
+        /// Whether they are to be borrowed.
+        #[serde(default)]
+        borrow: bool,
     },
     /// More time for a lease.
     Renew {
@@ -295,6 +323,9 @@ pub struct Lease {
     pub ttl_ms: u64,
     /// The ids of the licenses behind it, as its token says.
     pub licenses: Vec<String>,
+    /// Whether this use of it is borrowed.
+    #[serde(default)]
+    pub borrowed: bool,
 }
 
 /// What a server said of itself (`/v1/status`).
@@ -427,6 +458,7 @@ mod tests {
             host: "ws-1".into(),
             usage: None,
             seats: 1,
+            borrow: false,
         };
         let entries = vec![
             Entry {
@@ -442,7 +474,7 @@ mod tests {
         ];
         let text = write(&entries).expect("it has a form");
         insta::assert_snapshot!(text, @r#"
-        {"at":10,"host":"ana@ws-1","type":"asked","request":1,"to":"lic-a","ask":{"ask":"checkout","product":"designer","user":"ana","host":"ws-1","use":null,"seats":1}}
+        {"at":10,"host":"ana@ws-1","type":"asked","request":1,"to":"lic-a","ask":{"ask":"checkout","product":"designer","user":"ana","host":"ws-1","use":null,"seats":1,"borrow":false}}
         {"at":20,"host":"world","type":"fault","fault":"crash","server":"lic-a"}
         "#);
         assert_eq!(read(&text).expect("it reads"), entries);

@@ -221,7 +221,14 @@ mod tests {
                 Ask::Renew { lease: "L1".into(), usage: None }
             } else {
                 let (product, user) = ("designer".into(), "ana".into());
-                Ask::Checkout { product, user, host: "ws".into(), usage: None, seats: 1 }
+                Ask::Checkout {
+                    product,
+                    user,
+                    host: "ws".into(),
+                    usage: None,
+                    seats: 1,
+                    borrow: false,
+                }
             };
             self.note(at, Event::Asked { request, to: "lic-a".into(), ask: Box::new(ask) });
             let lease = matches!(status, 200 | 201).then(|| {
@@ -234,6 +241,7 @@ mod tests {
                     epoch: 1,
                     ttl_ms: 1_000,
                     licenses: Vec::new(),
+                    borrowed: false,
                 })
             });
             let answered = Answered { request, status, code: None, lease, server: None };

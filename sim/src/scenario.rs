@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tandem::manifest::types::Mode;
 use tandem::measure::Timestamp;
-use tandem::name::{ProductName, UserName};
+use tandem::name::{ProductName, UserName, UserPattern};
 
 pub use builtin::{Builtin, builtin};
 pub use expression::{Limit, SpanRange, Time, Timing};
@@ -69,6 +69,13 @@ pub struct Clients {
     /// often as long ones). Absent: to the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<SpanRange>,
+    /// How long each waits in the queue where no seat is free (`30s` or `10s..5m`). Absent: they do not wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<SpanRange>,
+    /// For how long some borrow their seat, each time one in three, where the manifest lends (`1m..1h`). Absent: nobody
+    /// borrows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub borrow: Option<SpanRange>,
 }
 
 /// One thing that happens: a time and exactly one of the other fields.
@@ -216,7 +223,7 @@ pub struct ClockJump {
     pub back: Option<Time>,
 }
 
-/// What a reload applies: exactly one of `manifest`, `addUser`, `seatsPercent` and `licensesEnd`.
+/// What a reload applies: the scenario's manifest changed in exactly one way, or another one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Reload {
@@ -234,6 +241,27 @@ pub struct Reload {
     /// simulation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub licenses_end: Option<Time>,
+    /// The same manifest, which denies every seat to the users of this pattern.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deny: Option<UserPattern>,
+    /// The same manifest with licenses of the primary that end at this time of the run, signed by a vendor of the
+    /// simulation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary_licenses_end: Option<Time>,
+    /// The same manifest, in which every assignment lends so many seats, for a day at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub lend: Option<u32>,
+    /// The same manifest with the roles of the two servers swapped, each with license files of its new role.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub swap_roles: bool,
+    /// The same manifest with `onOverGrant: revoke`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub revoke: bool,
+    /// The same manifest with licenses that let the secondary serve without its primary for so long, signed by a vendor of
+    /// the simulation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standalone: Option<Time>,
     /// Whether one server that can be reached is enough.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub degraded: bool,
@@ -344,9 +372,7 @@ pub enum ScenarioError {
     #[error("the manifest has no product `{0}`")]
     Product(ProductName),
     /// A reload that says nothing, or two things.
-    #[error(
-        "step {0}: a reload takes exactly one of `manifest`, `addUser`, `seatsPercent` and `licensesEnd`"
-    )]
+    #[error("step {0}: a reload takes exactly one of its fields beside `degraded`")]
     Reload(usize),
     /// A step, counted from 1, with a number that is out of range.
     #[error("step {step}: {problem}")]
@@ -417,6 +443,12 @@ impl Reload {
             self.add_user.is_some(),
             self.seats_percent.is_some(),
             self.licenses_end.is_some(),
+            self.deny.is_some(),
+            self.primary_licenses_end.is_some(),
+            self.lend.is_some(),
+            self.swap_roles,
+            self.revoke,
+            self.standalone.is_some(),
         ];
         said.into_iter().filter(|there| *there).count()
     }

@@ -15,14 +15,16 @@ use tandem::bundle::{Bundle, BundleError, Config};
 use tandem::license;
 use tandem::manifest::check::{Circumstances, Running};
 use tandem::manifest::finding::Severity;
-use tandem::manifest::types::{Manifest, Member, Mode, Role, User, Who};
+use tandem::manifest::types::{
+    Borrow, Denial, Manifest, Member, Mode, OnOverGrant, Role, User, Who,
+};
 use tandem::measure::{Seats, Span, Timestamp};
 use tandem::name::{GroupName, ServerName, UserName, UserPattern};
 use tandem::repository::{self, Loaded, Survey};
 use tandem::statement::MemoryKey;
 
 use crate::history::{License, Rights, ServerTerms, Terms, Whom};
-use crate::scenario::{Reload, Timing};
+use crate::scenario::{Reload, Time, Timing};
 
 pub use forge::Forged;
 
@@ -167,18 +169,39 @@ impl Subject {
         if let Some(user) = &reload.add_user {
             return self.with_user(user.clone());
         }
-        let end =
-            reload.licenses_end.as_ref().map(|time| self.start + time.resolve(&self.timing()));
+        let mut manifest = self.manifest.clone();
+        if let Some(pattern) = &reload.deny {
+            for seats in &mut manifest.seats {
+                seats.deny.push(Denial { who: Who::User(pattern.clone()) });
+            }
+            return Self::new(&self.name, manifest, self.files(), Some(self.start));
+        }
+        if let Some(most) = reload.lend {
+            lend(&mut manifest, most);
+            return Self::new(&self.name, manifest, self.files(), Some(self.start));
+        }
+        if reload.revoke {
+            manifest.redundancy.on_over_grant = OnOverGrant::Revoke;
+            return Self::new(&self.name, manifest, self.files(), Some(self.start));
+        }
+        if reload.swap_roles {
+            return self.with_roles_swapped();
+        }
+        // License dates are whole seconds.
+        let whole = |time: Timestamp| Timestamp::from_ms(time.secs() * 1_000);
+        let ends = |time: &Time| whole(self.start + time.resolve(&self.timing()));
+        let end_of = |role: Role| match role {
+            Role::Primary => reload.primary_licenses_end.as_ref().map(ends),
+            Role::Secondary => reload.licenses_end.as_ref().map(ends),
+        };
+        let standalone = reload.standalone.as_ref().map(|time| time.resolve(&self.timing()));
         self.relicensed(|license| {
             if let Some(percent) = reload.seats_percent {
                 let seats = u64::from(license.seats.0) * u64::from(percent) / 100;
                 license.seats = Seats(u32::try_from(seats).unwrap_or(license.seats.0).max(1));
             }
-            if license.role == Role::Secondary {
-                // License dates are whole seconds.
-                let whole = |time: Timestamp| Timestamp::from_ms(time.secs() * 1_000);
-                license.expires = end.map(whole).or(license.expires);
-            }
+            license.standalone = standalone.or(license.standalone);
+            license.expires = end_of(license.role).or(license.expires);
         })
     }
 
@@ -217,6 +240,7 @@ impl Subject {
                     seats: license.seats.0,
                     from: ms(license.not_before),
                     until: license.expires.map(ms),
+                    standalone: license.standalone.map(Span::ms),
                 });
             ServerTerms { role, licenses: licenses.collect() }
         };
@@ -226,6 +250,8 @@ impl Subject {
             bundle: self.bundle.hash().to_string(),
             refused_for: None,
             mode: redundancy.mode,
+            revokes: redundancy.on_over_grant == OnOverGrant::Revoke,
+            ttl: self.config.ttl_max().ms(),
             failover_after: redundancy.failover_after.ms(),
             heartbeat: redundancy.heartbeat.ms(),
             alone_after: redundancy.alone_after().ms(),
@@ -261,6 +287,10 @@ impl Subject {
                 product: seats.product.to_string(),
                 assign: seats.assign.iter().flat_map(|one| whom(&one.who)).collect(),
                 deny: seats.deny.iter().flat_map(|denial| whom(&denial.who)).collect(),
+                has_personal_limits: seats
+                    .assign
+                    .iter()
+                    .any(|one| one.max_per_user.is_some() || one.max_per_address.is_some()),
             })
             .collect()
     }
@@ -284,6 +314,14 @@ impl Subject {
             }
         }
         notes.into_values().collect()
+    }
+}
+
+/// Every assignment lends so many seats.
+pub(crate) fn lend(manifest: &mut Manifest, most: u32) {
+    for assignment in manifest.seats.iter_mut().flat_map(|seats| &mut seats.assign) {
+        let borrow = Borrow { longest: Span::from_secs(86_400), max: Seats(most) };
+        assignment.borrow = Some(borrow);
     }
 }
 

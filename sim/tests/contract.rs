@@ -1,9 +1,11 @@
-//! What other programs read is what the types say: the schema of scenarios. `UPDATE=1` rewrites it.
+//! What others read is what the types say: the schema of scenarios, the page of mutants. `UPDATE=1` rewrites them.
 
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
 use std::path::Path;
 
+use tandem::mutant::Mutant;
+use tandem_sim::mutants::scene;
 use tandem_sim::scenario::{Builtin, Scenario};
 
 fn current(path: &str, text: &str) {
@@ -54,4 +56,31 @@ fn the_built_in_scenarios_are_of_the_schemas_shape() {
             assert!(fields.contains_key(name), "{}: {name}", builtin.name);
         }
     }
+}
+
+#[test]
+fn the_page_of_mutants_is_current() {
+    let mut page = "# Mutants\n\n\
+        Each mutant is a line that is wrong on purpose, in the pair, the ledger or the simulated world. It breaks one promise of\n\
+        [the pair](../concepts/pair.md#promises), and the simulation must notice: in the scenario named here, by the oracle of that\n\
+        promise or by what the scenario expects. The product is never built with them. To run them all, and to look at one:\n\n\
+        ```\n\
+        cargo run --release -p tandem-sim --features mutants -- mutants\n\
+        cargo run --release -p tandem-sim --features mutants -- run SCENARIO --mutant NAME\n\
+        ```\n\n\
+        | mutant | what is wrong | promise | scenario |\n| --- | --- | --- | --- |\n"
+        .to_owned();
+    for &mutant in Mutant::ALL {
+        let place = scene(mutant);
+        let known = Builtin::all().iter().any(|builtin| builtin.name == place.scenario);
+        assert!(known, "{}: there is no scenario `{}`", mutant.name(), place.scenario);
+        page += &format!(
+            "| `{}` | {} | `{}` | `{}` |\n",
+            mutant.name(),
+            mutant.about(),
+            place.promise.as_str(),
+            place.scenario
+        );
+    }
+    current("docs/reference/mutants.md", &page);
 }

@@ -11,7 +11,7 @@ use tandem::seam::World;
 use crate::actor::server::Common;
 use crate::history::Event;
 use crate::population::Person;
-use crate::scenario::SpanRange;
+use crate::scenario::{Plan, SpanRange};
 use crate::seed::Stream;
 use crate::subject::Subject;
 use crate::world::clock::SimClock;
@@ -31,6 +31,8 @@ pub struct Worker {
     person: Person,
     client: Client,
     hold: Option<SpanRange>,
+    wait: Option<SpanRange>,
+    borrow: Option<SpanRange>,
     common: Common,
     stream: Stream,
 }
@@ -44,7 +46,7 @@ impl Worker {
         person: Person,
         place: usize,
         subject: &Subject,
-        hold: Option<SpanRange>,
+        plan: &Plan,
         common: &Common,
     ) -> Result<Self, String> {
         let name = person.name();
@@ -70,7 +72,8 @@ impl Worker {
         let client = Client::with_http(Http::on_trusted_network(world), servers);
         let client = client.map_err(|error| error.to_string())?;
         let stream = Stream::named(common.seed, &format!("{name} at work"));
-        Ok(Self { person, client, hold, common: common.clone(), stream })
+        let Plan { hold, wait, borrow, .. } = *plan;
+        Ok(Self { person, client, hold, wait, borrow, common: common.clone(), stream })
     }
 
     async fn pause(&mut self, least: u64, most: u64) {
@@ -91,6 +94,13 @@ impl Worker {
         loop {
             self.note(Event::Wants { product: product.clone() });
             let seat = loop {
+                let mut request = request.clone();
+                let borrows = self.borrow.filter(|_| self.stream.draw().is_multiple_of(3));
+                if let Some(range) = borrows {
+                    request = request.with_borrow(range.draw(&mut self.stream));
+                } else if let Some(range) = self.wait {
+                    request = request.with_wait(range.draw(&mut self.stream));
+                }
                 match self.client.hold(&request).await {
                     Ok(seat) => break seat,
                     Err(error) => {

@@ -24,6 +24,8 @@ pub(super) fn terms(told: &[EventBody], begin: Timestamp) -> Vec<Entry> {
         let known = bundles.entry(bundle).or_insert_with(|| Terms {
             bundle: bundle.to_owned(),
             refused_for: None,
+            revokes: false,
+            ttl: 0,
             mode: if word(event, "mode") == Some("escrow") { Mode::Escrow } else { Mode::Mirror },
             failover_after: number(event, "failoverAfterMs"),
             heartbeat: number(event, "heartbeatMs"),
@@ -51,6 +53,7 @@ fn license(told: &Value, begin: Timestamp) -> Option<License> {
         Some(time.ms().saturating_sub(begin.ms()))
     };
     Some(License {
+        standalone: None,
         id: told["id"].as_str()?.to_owned(),
         product: told["product"].as_str()?.to_owned(),
         seats: u32::try_from(told["seats"].as_u64()?).ok()?,
@@ -208,6 +211,7 @@ impl History {
         let seats = u32::try_from(number(event, "seats")).unwrap_or(u32::MAX);
         let (id, product) = (text("lease"), text("product"));
         let lease = Lease {
+            borrowed: false,
             id: id.clone(),
             usage: String::new(),
             product: product.clone(),
@@ -220,7 +224,7 @@ impl History {
         let (user, host) = (text("user"), text("host"));
         let client = if user.is_empty() { id.clone() } else { format!("{user}@{host}") };
         let (ask, status) = if event.kind == "granted" {
-            (Ask::Checkout { product, user, host, usage: None, seats }, 201)
+            (Ask::Checkout { product, user, host, usage: None, seats, borrow: false }, 201)
         } else {
             (Ask::Renew { lease: id, usage: None }, 200)
         };

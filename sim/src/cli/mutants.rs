@@ -1,14 +1,14 @@
 //! `mutants`: a table of the lines that are wrong on purpose, and in how many runs each was reached and caught.
 
 use std::fmt::Write as _;
-use std::io;
+use std::io::{self, Write as _};
 
 use clap::Args;
 use serde_json::json;
 use tandem::mutant::Mutant;
 
 use super::{HAS_MUTANTS, ListFormat, mutant, pretty, print, progress};
-use crate::mutants::{MutantsError, Outcome, hunt};
+use crate::mutants::{Effort, Ground, MutantsError, Outcome};
 use crate::run::Verdict;
 
 /// What `mutants` takes.
@@ -20,6 +20,12 @@ pub(super) struct MutantsArgs {
     /// After how many runs one that was not caught has failed.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     runs: u64,
+    /// How many runs must catch one: then the next one's turn has come.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    enough: u64,
+    /// Only in this built-in scenario; may be said more than once.
+    #[arg(long, value_name = "NAME")]
+    scenario: Vec<String>,
     /// How many runs at once; as many as there are processors where it is absent.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
@@ -47,12 +53,23 @@ pub(super) fn run(args: &MutantsArgs) -> Result<io::Result<Verdict>, MutantsTrou
         return Err(MutantsTrouble::None);
     }
     let all: Vec<Mutant> = args.mutant.map_or_else(|| Mutant::ALL.to_vec(), |one| vec![one]);
+    let ground = Ground::of(&args.scenario)?;
+    let (runs_max, enough) = (args.runs, args.enough);
+    let effort = Effort { runs_max, enough, jobs: super::jobs(args.jobs) };
     let progress = progress(all.len() as u64);
     let mut outcomes = Vec::with_capacity(all.len());
     for mutant in all {
-        progress.set_message(mutant.name());
-        outcomes.push(hunt(mutant, args.runs, super::jobs(args.jobs))?);
+        let told = |one: &Outcome| {
+            let name = one.mutant.name();
+            progress.set_message(format!("{name}: {} of {} runs", one.caught, one.runs));
+        };
+        let outcome = ground.hunt(mutant, effort, &told)?;
         progress.inc(1);
+        if progress.is_hidden() {
+            let (name, caught, runs) = (mutant.name(), outcome.caught, outcome.runs);
+            let _ = writeln!(io::stderr(), "{name}: caught in {caught} of {runs} runs");
+        }
+        outcomes.push(outcome);
     }
     progress.finish_and_clear();
     let text = match args.format {
@@ -70,7 +87,8 @@ fn report(outcomes: &[Outcome]) -> serde_json::Value {
         .map(|one| {
             json!({
                 "name": one.mutant.name(), "promise": one.promise, "reached": one.reached,
-                "caught": one.caught, "runs": one.runs, "by": one.by,
+                "caught": one.caught, "byOracle": one.by_oracle, "runs": one.runs, "by": one.by,
+                "places": one.places,
             })
         })
         .collect();
@@ -80,20 +98,21 @@ fn report(outcomes: &[Outcome]) -> serde_json::Value {
 fn table(outcomes: &[Outcome]) -> String {
     let width = outcomes.iter().map(|one| one.mutant.name().len()).max().unwrap_or(0);
     let mut text = format!(
-        "{:width$}  {:13} {:>7} {:>7} {:>6}  by\n",
-        "mutant", "promise", "reached", "caught", "runs"
+        "{:width$}  {:13} {:>7} {:>7} {:>7} {:>6}  by\n",
+        "mutant", "promise", "reached", "caught", "oracle", "runs"
     );
     for one in outcomes {
-        let Outcome { promise, reached, caught, runs, .. } = one;
-        let by: Vec<&str> = one.by.iter().map(String::as_str).collect();
+        let Outcome { promise, reached, caught, by_oracle, runs, .. } = one;
         let name = one.mutant.name();
-        let first =
-            one.first.as_ref().map(|(scenario, seed)| format!(" ({scenario}, seed {seed})"));
-        let by = if one.is_caught() { by.join(", ") } else { "NOT CAUGHT".to_owned() };
+        let mut seen: Vec<String> = one.by.iter().cloned().collect();
+        if !one.is_caught() {
+            seen.insert(0, "NOT CAUGHT".to_owned());
+        }
+        let places = one.places.iter().map(|(scenario, seed)| format!("{scenario} seed {seed}"));
+        let (by, places) = (seen.join(", "), places.collect::<Vec<_>>().join(", "));
         let _ = writeln!(
             text,
-            "{name:width$}  {promise:13} {reached:>7} {caught:>7} {runs:>6}  {by}{}",
-            first.unwrap_or_default()
+            "{name:width$}  {promise:13} {reached:>7} {caught:>7} {by_oracle:>7} {runs:>6}  {by} ({places})"
         );
     }
     text

@@ -4,7 +4,8 @@
 //! It compares what the two disks hold, where both servers are up and the links are whole: whenever they are looked at
 //! while one goes on reading *paired*, as it has for two heartbeats since the last fault, and at the end of a run also
 //! where the last fault is a minute and twice `aloneAfter` ago. Leases that nobody believes in may differ, since their
-//! ends are on their way. Whether seats over the capacity have drained depends on the holders and is not judged.
+//! ends are on their way. Whether seats over the capacity have drained depends on the holders; that they are gone is
+//! judged at the end, where they are to be revoked.
 
 use std::collections::BTreeMap;
 
@@ -61,6 +62,13 @@ fn judge_at(view: &View<'_>, at: u64, disks: BTreeMap<&str, Disk<'_>>) -> Vec<Vi
     if !up || !is_calm(view, at, terms) || !view.is_whole(at) {
         return violations;
     }
+    let last = view.faults.last().map_or(0, |(at, _)| *at);
+    if at == view.end {
+        for (product, seats, capacity) in over_grants(view, terms, last) {
+            let held = format!("{seats} seats of `{product}` are held at the end");
+            broken(format!("{held}, with a capacity of {capacity}: none was revoked"));
+        }
+    }
     let mut disks = disks.into_iter();
     let (Some((a, (bundle_a, leases_a))), Some((b, (bundle_b, leases_b)))) =
         (disks.next(), disks.next())
@@ -81,6 +89,26 @@ fn judge_at(view: &View<'_>, at: u64, disks: BTreeMap<&str, Disk<'_>>) -> Vec<Vi
         }
     }
     violations
+}
+
+/// The products of which more seats are held at the end than there are, though the bundle that ran all along says that
+/// what is over the capacity is revoked, and there was time enough: a renewal, and what the last one gave.
+fn over_grants<'a>(view: &'a View<'_>, terms: &Terms, last: u64) -> Vec<(&'a str, u32, u32)> {
+    let time = terms.ttl + terms.ttl / 2 + AGREE_AFTER;
+    let first = view.faults.first().map_or(0, |(at, _)| *at);
+    let is_changed = view.in_force(first, view.end).len() > 1;
+    if !terms.revokes || is_changed || view.end.saturating_sub(last) < time {
+        return Vec::new();
+    }
+    let mut held: BTreeMap<&str, u32> = BTreeMap::new();
+    for holding in view.holdings.values().filter(|holding| holding.is_live(view.end)) {
+        *held.entry(holding.product).or_default() += holding.seats;
+    }
+    let capacity = |product: &str| {
+        terms.servers.values().map(|server| server.capacity(product, view.end)).max().unwrap_or(0)
+    };
+    let held = held.into_iter().map(|(product, seats)| (product, seats, capacity(product)));
+    held.filter(|(_, seats, capacity)| seats > capacity).collect()
 }
 
 #[cfg(test)]
@@ -145,5 +173,23 @@ mod tests {
         story.on_disk(20_000, "lic-a", &["L1"]);
         story.on_disk(20_000, "lic-b", &[]);
         story.check(PROMISE, "");
+    }
+
+    #[test]
+    fn seats_over_the_capacity_that_are_to_be_revoked_are_gone_at_the_end() {
+        for (until, seen) in [(600_000, true), (400_000, false)] {
+            let mut story = Story::started();
+            story.cut(1_000, "lic-a", "lic-b");
+            for (user, id) in [("ana", "L1"), ("bo", "L2"), ("cy", "L3")] {
+                story.grant(2_000, user, "lic-a", id);
+                story.renew(290_000, user, "lic-a", id, 200);
+                story.renew(580_000, user, "lic-a", id, 200);
+            }
+            story.mend(9_000, "lic-a", "lic-b");
+            for server in ["lic-a", "lic-b"] {
+                story.on_disk(until, server, &["L1", "L2", "L3"]);
+            }
+            assert_eq!(story.judged(PROMISE).contains("none was revoked"), seen, "{until}");
+        }
     }
 }

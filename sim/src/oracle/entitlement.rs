@@ -14,10 +14,23 @@ use crate::oracle::{Promise, View, Violation};
 
 pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
     let mut violations = Vec::new();
+    for exchange in &view.exchanges {
+        let Ask::Renew { lease, .. } = exchange.ask else { continue };
+        let Some(reply) = exchange.got(409).or(exchange.got(403)) else { continue };
+        let held = view.holdings.get(lease.as_str()).filter(|held| held.is_live(reply.at));
+        if held.is_some_and(|held| held.borrowed) {
+            let (server, code) = (exchange.to, reply.code.unwrap_or("no code"));
+            let what =
+                format!("`{server}` took the borrowed lease {lease} before its end ({code})");
+            violations.push(Violation::new(Promise::Entitlement, reply.at, what));
+        }
+    }
     let mut holders: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
     for exchange in &view.exchanges {
         let Some((at, lease)) = exchange.given() else { continue };
         let (user, host) = match exchange.ask {
+            // What is borrowed stays until its own end.
+            _ if lease.borrowed && exchange.got(201).is_none() => continue,
             Ask::Checkout { user, host, .. } => {
                 *holders.entry(&lease.id).or_insert((user.as_str(), host.as_str()))
             }
@@ -56,6 +69,17 @@ mod tests {
     use crate::oracle::story::Story;
 
     const PROMISE: Promise = Promise::Entitlement;
+
+    #[test]
+    fn a_borrowed_lease_that_is_taken_before_its_end_is_seen() {
+        let mut story = Story::started();
+        story.borrow(100, "ana", "lic-a", "L1");
+        story.grant(200, "bo", "lic-a", "L2");
+        story.renew(300, "bo", "lic-a", "L2", 409);
+        story.check(PROMISE, "");
+        story.renew(400, "ana", "lic-a", "L1", 409);
+        story.check(PROMISE, "410ms `lic-a` took the borrowed lease L1 before its end (revoked)");
+    }
 
     #[test]
     fn a_seat_that_a_bundle_gives_is_well_and_one_that_none_gives_is_seen() {

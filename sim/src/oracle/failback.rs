@@ -21,7 +21,7 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
         let [terms] = terms.as_slice() else { continue };
         let Some(secondary) = terms.servers.keys().find(|name| *name != primary) else { continue };
         let is_primary = terms.servers.get(primary).is_some_and(|one| one.role == Role::Primary);
-        if !is_primary || !view.is_up(secondary, *at) || !view.links_are_whole(*at) {
+        if !is_primary || !view.is_up(secondary, *at) || !view.is_whole(*at) {
             continue;
         }
         let settled = at + 2 * terms.failover_after + 4 * terms.heartbeat + 2_000 + terms.late;
@@ -48,13 +48,14 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
                 && exchange.to == primary
                 && held
                 && reply.status != 200
+                && code != "revoked"
             {
                 let late = exchange.asked - at;
                 format!(
                     "`{primary}` answered a renewal with {} ({code}), {late}ms after it came back",
                     reply.status
                 )
-            } else if held && !matches!(reply.status, 200 | 503 | 429) {
+            } else if held && !matches!(reply.status, 200 | 503 | 429) && code != "revoked" {
                 format!("`{}` answered a renewal with {} ({code})", exchange.to, reply.status)
             } else {
                 continue;

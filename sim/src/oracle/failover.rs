@@ -3,7 +3,8 @@
 //!
 //! It looks at each death of the primary during which nothing else is broken: the secondary up and reachable, its
 //! disk well. A `grace` answer to a new checkout is well where the secondary had not read *paired* lately. It does
-//! not claim anything while something else is broken, nor of the wait before.
+//! not claim anything while something else is broken, nor of the wait before, nor
+//! of what is to be borrowed, which a server does not lend alone.
 
 use crate::history::{Ask, Fault};
 use crate::oracle::view::Death;
@@ -33,7 +34,8 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
             let code = reply.code.unwrap_or("no code");
             let late = exchange.asked - outage.from;
             match exchange.ask {
-                Ask::Renew { lease, .. } if reply.status != 200 => {
+                // What a bundle takes is judged by `entitlement`.
+                Ask::Renew { lease, .. } if reply.status != 200 && code != "revoked" => {
                     let live = view
                         .holdings
                         .get(lease.as_str())
@@ -46,7 +48,7 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
                         violations.push(Violation::new(Promise::Failover, reply.at, what));
                     }
                 }
-                Ask::Checkout { .. } if reply.status == 503 => {
+                Ask::Checkout { borrow: false, .. } if reply.status == 503 => {
                     if code == "grace" && !outage.in_step {
                         continue;
                     }

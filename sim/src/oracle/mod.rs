@@ -9,6 +9,7 @@ pub mod durability;
 pub mod entitlement;
 pub mod failback;
 pub mod failover;
+pub mod fair_queue;
 pub mod fencing;
 pub mod one_voice;
 pub mod outage;
@@ -45,6 +46,8 @@ pub enum Promise {
     SameConfig,
     /// Nobody holds, beyond one renewal, a seat that no assignment of the bundle gives them.
     Entitlement,
+    /// Within one priority seats go to who asked first, across failover.
+    FairQueue,
     /// A server that comes back grants nothing before it has taken over what its peer granted.
     Fencing,
     /// The secondary answers once the primary is gone.
@@ -59,13 +62,14 @@ pub enum Promise {
 
 impl Promise {
     /// All of them, safety first.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::RoleEncoding,
         Self::OneVoice,
         Self::Capacity,
         Self::Durability,
         Self::SameConfig,
         Self::Entitlement,
+        Self::FairQueue,
         Self::Fencing,
         Self::Failover,
         Self::Failback,
@@ -83,6 +87,7 @@ impl Promise {
             Self::Durability => "durability",
             Self::SameConfig => "same-config",
             Self::Entitlement => "entitlement",
+            Self::FairQueue => "fair-queue",
             Self::Fencing => "fencing",
             Self::Failover => "failover",
             Self::Failback => "failback",
@@ -106,6 +111,7 @@ impl Promise {
             Self::Durability => durability::judge(view),
             Self::SameConfig => same_config::judge(view),
             Self::Entitlement => entitlement::judge(view),
+            Self::FairQueue => fair_queue::judge(view),
             Self::Fencing => fencing::judge(view),
             Self::Failover => failover::judge(view),
             Self::Failback => failback::judge(view),

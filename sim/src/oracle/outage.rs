@@ -2,7 +2,8 @@
 //!
 //! It looks at each time in which both servers were down, from the last death to when the first that came back had to
 //! serve, where nothing else was broken or broke meanwhile: a holder who asked must have been renewed before its belief
-//! ended. It does not claim anything of a client that did not ask, nor of one that gave its seat back.
+//! ended. It does not claim anything of a client that did not ask, nor of one that gave its seat back or
+//! borrowed it.
 
 use crate::history::{Ask, Fault};
 use crate::oracle::view::{Death, Holding};
@@ -17,7 +18,7 @@ struct Outage {
 pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
     let mut violations = Vec::new();
     for Outage { from, until } in outages(view) {
-        for holding in view.holdings.values().filter(|holding| holding.is_live(from)) {
+        for holding in view.holdings.values().filter(|one| one.is_live(from) && !one.borrowed) {
             let Some((given, end)) = last_belief(holding, until) else { continue };
             // The ttl, and less one renewal interval, a third of it.
             let ttl = end.saturating_sub(given);

@@ -5,7 +5,10 @@
 //! that a license which no token names was left unused, nor does it verify a signature: what must be refused is said
 //! by who made it.
 
-use crate::history::{Ask, Event, ServerTerms};
+use tandem::manifest::types::Role;
+
+use crate::history::{Ask, Event, Lease, ServerTerms};
+use crate::oracle::view::Exchange;
 use crate::oracle::{Promise, View, Violation};
 
 pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
@@ -59,6 +62,13 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
             );
         }
         let new = matches!(exchange.ask, Ask::Checkout { .. }) && exchange.got(201).is_some();
+        if new && let Some(late) = alone_too_long(view, exchange, &terms, lease) {
+            let server = exchange.to;
+            broken(
+                at,
+                format!("`{server}` gave a seat {late}ms after its licenses let it serve alone"),
+            );
+        }
         let dated = |at| terms.iter().any(|terms| terms.capacity(&lease.product, at) > 0);
         if new && !dated(exchange.asked) && !dated(at) {
             let (server, product) = (exchange.to, &lease.product);
@@ -71,6 +81,27 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
         }
     }
     violations
+}
+
+/// How far a secondary that gives a seat is beyond the time for which the shortest of its licenses lets it serve without
+/// its primary. When it last heard that is known to it after a restart less a minute; its clock may be slow.
+fn alone_too_long(
+    view: &View<'_>,
+    exchange: &Exchange<'_>,
+    terms: &[&ServerTerms],
+    lease: &Lease,
+) -> Option<u64> {
+    let licenses = terms.iter().flat_map(|terms| &terms.licenses);
+    let of = licenses.filter(|license| license.product.eq_ignore_ascii_case(&lease.product));
+    let allowed = of.map(|license| license.standalone).collect::<Option<Vec<_>>>()?;
+    let allowed = allowed.into_iter().max()?;
+    let is_secondary = terms.iter().all(|terms| terms.role == Role::Secondary);
+    let (heard, _, _) =
+        view.heard(exchange.to).take_while(|(at, ..)| *at <= exchange.asked).last()?;
+    let restarted = view.started(exchange.to, exchange.asked) > heard;
+    let slack = allowed / 50 + if restarted { 60_000 } else { 0 };
+    let alone = exchange.asked.saturating_sub(heard);
+    (is_secondary && alone > allowed + slack).then(|| alone - allowed)
 }
 
 #[cfg(test)]
@@ -117,6 +148,20 @@ mod tests {
         story.check(
             PROMISE,
             "1000010ms `lic-a` gave a seat of `designer`, of which it has no license in date",
+        );
+    }
+
+    #[test]
+    fn a_secondary_that_serves_alone_for_longer_than_its_licenses_let_it_is_seen() {
+        let mut story = Story::started();
+        story.hear(10_000, "lic-b", true, true);
+        story.grant(900_000, "ana", "lic-b", "L1");
+        story.grant(940_000, "bo", "lic-a", "L2");
+        story.check(PROMISE, "");
+        story.grant(940_000, "cy", "lic-b", "L3");
+        story.check(
+            PROMISE,
+            "940010ms `lic-b` gave a seat 30000ms after its licenses let it serve alone",
         );
     }
 }

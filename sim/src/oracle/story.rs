@@ -15,6 +15,9 @@ const TRIP: u64 = 10;
 
 const TTL: u64 = 300_000;
 
+/// How long a secondary may serve alone.
+const STANDALONE: u64 = 900_000;
+
 /// When the licenses end.
 const LICENSED_UNTIL: i64 = 1_000_000;
 
@@ -80,12 +83,13 @@ impl Story {
             epoch: 1,
             ttl_ms: TTL,
             licenses: self.licenses.clone(),
+            borrowed: false,
         }
     }
 
     fn checkout(user: &str) -> Ask {
         let (product, user) = ("designer".into(), user.into());
-        Ask::Checkout { product, user, host: "ws".into(), usage: None, seats: 1 }
+        Ask::Checkout { product, user, host: "ws".into(), usage: None, seats: 1, borrow: false }
     }
 
     pub(crate) fn grant(&mut self, at: u64, user: &str, server: &str, id: &str) {
@@ -114,11 +118,46 @@ impl Story {
         self.answer(at + TRIP, user, request, status, Some(code));
     }
 
+    fn checkout_of(user: &str, usage: &str) -> Ask {
+        let (product, user) = ("designer".into(), user.into());
+        Ask::Checkout {
+            product,
+            user,
+            host: "ws".into(),
+            usage: Some(usage.into()),
+            seats: 1,
+            borrow: false,
+        }
+    }
+
+    pub(crate) fn queue(&mut self, at: u64, user: &str, server: &str, usage: &str) {
+        let request = self.ask(at, user, server, Self::checkout_of(user, usage));
+        self.answer(at + TRIP, user, request, 202, None);
+    }
+
+    pub(crate) fn lose_use(&mut self, at: u64, user: &str, server: &str, usage: &str) {
+        let request = self.ask(at, user, server, Self::checkout_of(user, usage));
+        self.note(at + TRIP, user, Event::Lost { request });
+    }
+
+    pub(crate) fn give_use(&mut self, at: u64, user: &str, server: &str, usage: &str, id: &str) {
+        let request = self.ask(at, user, server, Self::checkout_of(user, usage));
+        let lease = Lease { usage: usage.into(), ..self.lease(id, server) };
+        self.give(at + TRIP, user, request, 201, None, Some(lease));
+    }
+
+    pub(crate) fn borrow(&mut self, at: u64, user: &str, server: &str, id: &str) {
+        let request = self.ask(at, user, server, Self::checkout(user));
+        let lease = Lease { borrowed: true, ..self.lease(id, server) };
+        self.give(at + TRIP, user, request, 201, None, Some(lease));
+    }
+
     pub(crate) fn renew(&mut self, at: u64, user: &str, server: &str, id: &str, status: u16) {
         let request = self.ask(at, user, server, Ask::Renew { lease: id.into(), usage: None });
         let lease = (status == 200).then(|| self.lease(id, server));
         let code = match status {
             404 => Some("unknown-lease"),
+            409 => Some("revoked"),
             503 => Some("standby"),
             _ => None,
         };
@@ -181,6 +220,11 @@ impl Story {
         self.fault(at, Fault::Cut { from: b.into(), to: a.into() });
     }
 
+    pub(crate) fn mend(&mut self, at: u64, a: &str, b: &str) {
+        self.fault(at, Fault::Heal { from: a.into(), to: b.into() });
+        self.fault(at, Fault::Heal { from: b.into(), to: a.into() });
+    }
+
     pub(crate) fn on_disk(&mut self, at: u64, server: &str, leases: &[&str]) {
         let leases = leases.iter().map(|&id| id.to_owned()).collect();
         let bundle = Some("sha256:one".to_owned());
@@ -221,6 +265,7 @@ fn terms(bundle: &str, mode: Mode) -> Terms {
             seats: 2,
             from: -1,
             until: Some(LICENSED_UNTIL),
+            standalone: Some(STANDALONE),
         }],
     };
     let ends = bundle == "sha256:two";
@@ -229,9 +274,16 @@ fn terms(bundle: &str, mode: Mode) -> Terms {
     deny.extend(ends.then(|| user("leaver")));
     Terms {
         bundle: bundle.into(),
-        rights: vec![Rights { product: "designer".into(), assign: vec![Whom::Everyone], deny }],
+        rights: vec![Rights {
+            product: "designer".into(),
+            assign: vec![Whom::Everyone],
+            deny,
+            has_personal_limits: false,
+        }],
         refused_for: None,
         mode,
+        revokes: true,
+        ttl: TTL,
         failover_after: 3_000,
         heartbeat: 500,
         alone_after: 6_180,

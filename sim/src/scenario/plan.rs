@@ -7,8 +7,8 @@ use tandem::name::ProductName;
 
 use crate::oracle::Promise;
 use crate::scenario::{
-    ClockJump, ClockRate, Expectation, Forgery, Reload, Scenario, ScenarioError, Share, SpanRange,
-    Step, Time, Timing,
+    Clients, ClockJump, ClockRate, Expectation, Forgery, Reload, Scenario, ScenarioError, Share,
+    SpanRange, Step, Time, Timing,
 };
 
 /// What is done in a run, and what is judged.
@@ -32,6 +32,10 @@ pub struct Plan {
     pub products: Vec<ProductName>,
     /// How long they hold a seat; absent: to the end.
     pub hold: Option<SpanRange>,
+    /// How long they wait where no seat is free; absent: not at all.
+    pub wait: Option<SpanRange>,
+    /// For how long some borrow a seat; absent: nobody does.
+    pub borrow: Option<SpanRange>,
     /// Whether what happens is drawn by each run instead: core world only.
     pub is_wild: bool,
 }
@@ -336,7 +340,7 @@ impl Scenario {
             Some(product) => return Err(ScenarioError::Product(product.clone())),
         };
         let clients = (!self.clients.crowded).then(|| self.clients.count.unwrap_or(CLIENTS));
-        let hold = self.clients.hold;
+        let Clients { hold, wait, borrow, .. } = self.clients.clone();
         let is_wild = false;
         Ok(Plan {
             actions,
@@ -348,6 +352,8 @@ impl Scenario {
             clients,
             products,
             hold,
+            wait,
+            borrow,
             is_wild,
         })
     }

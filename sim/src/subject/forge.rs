@@ -123,7 +123,7 @@ impl Subject {
     }
 
     /// A file given to the other server than its own.
-    fn swapped(&self, (server, file, text): LicenseFile) -> LicenseFile {
+    pub(super) fn swapped(&self, (server, file, text): LicenseFile) -> LicenseFile {
         let other = self.config.peer_of(&server).map_or(server, |peer| peer.name.clone());
         (other, file, text)
     }

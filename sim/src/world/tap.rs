@@ -121,6 +121,7 @@ fn ask(message: &Message) -> Ask {
             host: text(&body, "host").unwrap_or_default(),
             usage: text(&body, "use"),
             seats: number(&body, "seats").and_then(|n| u32::try_from(n).ok()).unwrap_or(1),
+            borrow: number(&body, "borrowMs").is_some(),
         },
         ("PUT", Some(lease)) => Ask::Renew { lease: lease.to_owned(), usage: usage() },
         ("DELETE", Some(lease)) => Ask::Release { lease: lease.to_owned(), usage: usage() },
@@ -155,6 +156,7 @@ fn lease(body: &Value) -> Option<Lease> {
         epoch: number(body, "epoch")?,
         ttl_ms: number(body, "ttlMs")?,
         licenses: licenses.collect(),
+        borrowed: text(body, "borrowedUntil").is_some(),
     })
 }
 
@@ -189,6 +191,7 @@ mod tests {
                 host: "ws-1".into(),
                 usage: Some("u1".into()),
                 seats: 1,
+                borrow: false,
             };
             assert_eq!(asks, [ask.clone(), ask]);
         }

@@ -472,7 +472,7 @@ fn people_and_tools(
     let people = people(&subject.manifest, &subject.config, &wanted);
     let workers: Result<Vec<_>, _> = (0..)
         .zip(people)
-        .map(|(place, person)| Worker::new(person, place, subject, plan.hold, common))
+        .map(|(place, person)| Worker::new(person, place, subject, plan, common))
         .collect();
     let workers = workers?;
     sim.client(client::NODE, async move {

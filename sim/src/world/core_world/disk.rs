@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tandem::bundle::Config;
+use tandem::mutant;
 use tandem::pair::{Durable, Write, WriteId};
 use tandem::store::Store;
 
@@ -17,6 +18,9 @@ use crate::world::disk::SimDisk;
 
 /// The most operations of the real store that a power cut may fall into.
 const OPERATIONS: u64 = 24;
+
+/// How many of the latest writes a disk that ignores syncs loses with its power.
+const UNSYNCED: usize = 8;
 
 /// The disk of a machine.
 #[derive(Debug)]
@@ -32,6 +36,8 @@ pub(super) struct Disk {
     pub(super) owed: u32,
     is_full: bool,
     failing: u64,
+    /// What a disk that ignores syncs held before each of the latest writes.
+    before: VecDeque<Durable>,
 }
 
 #[derive(Debug)]
@@ -60,6 +66,7 @@ impl Disk {
             owed: 0,
             is_full: false,
             failing: 0,
+            before: VecDeque::new(),
         }
     }
 
@@ -71,6 +78,12 @@ impl Disk {
             Content::Log(durable) => {
                 let there = !self.is_full
                     && (!failing || choices.choose("there-after-a-failed-sync", 2) == 1);
+                if mutant!(DiskIgnoresSync) {
+                    self.before.push_back((**durable).clone());
+                    if self.before.len() > UNSYNCED {
+                        self.before.pop_front();
+                    }
+                }
                 if there {
                     writes.iter().for_each(|write| durable.apply(write));
                 }
@@ -100,6 +113,9 @@ impl Disk {
         let pending = self.queue.len() as u64;
         match &mut self.content {
             Content::Log(durable) => {
+                if let Some(before) = std::mem::take(&mut self.before).pop_front() {
+                    **durable = before;
+                }
                 let survive = choices.choose("survives", pending + 1);
                 for _ in 0..survive {
                     if let Some((_, writes)) = self.queue.pop_front() {

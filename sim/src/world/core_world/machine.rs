@@ -9,10 +9,10 @@ use tandem::bundle::Config;
 use tandem::failover::Timing;
 use tandem::manifest::types::Role;
 use tandem::measure::{Generation, Moment, Now, Seats};
-use tandem::name::{BundleHash, LeaseId};
+use tandem::name::{BundleHash, LeaseId, QueueTicket};
 use tandem::pair::{
     Checkout, Command, Commit, Effect, Held, Input, Nonce, Pair, Refusal, Reply, State, Ticket,
-    Token,
+    Token, Wait,
 };
 use tandem::statement::SignedStatement;
 
@@ -597,7 +597,7 @@ impl Stage<'_> {
             return self.answer(at, number, from, said);
         }
         match want {
-            Want::Checkout { person, use_id } => {
+            Want::Checkout { person, use_id, wait, borrow, ticket } => {
                 self.fresh += 1;
                 let Some(person) = self.ground.people.get(person) else { return };
                 let Ok(fresh) = LeaseId::new(&format!("lease-{}", self.fresh)) else { return };
@@ -608,10 +608,18 @@ impl Stage<'_> {
                     address: person.address,
                     use_id,
                     seats: Seats(1),
-                    borrow: None,
+                    borrow,
                     fresh,
                 };
-                self.command(at, number, from, Command::Checkout(checkout));
+                let queue_ticket = QueueTicket::new(&format!("ticket-{}", self.fresh));
+                let command = match (wait, queue_ticket) {
+                    (Some(hold), Ok(fresh)) => {
+                        let request = checkout;
+                        Command::Wait(Box::new(Wait { request, ticket, fresh, hold }))
+                    }
+                    _ => Command::Checkout(checkout),
+                };
+                self.command(at, number, from, command);
             }
             Want::Renew(proof) => self.with_proof(at, number, from, *proof, Command::Renew),
             Want::Release(proof) => self.with_proof(at, number, from, *proof, Command::Release),

@@ -3,8 +3,8 @@
 
 use tandem::api::Problem;
 use tandem::failover::{self, Timing};
-use tandem::measure::{Generation, Timestamp};
-use tandem::name::{BundleHash, UseId};
+use tandem::measure::{Generation, Span, Timestamp};
+use tandem::name::{BundleHash, QueueTicket, UseId};
 use tandem::pair::{Held, Queued, Token};
 use tandem::statement::SignedStatement;
 
@@ -31,14 +31,28 @@ pub(super) struct Request {
 /// What a server is asked for.
 #[derive(Clone, Debug)]
 pub(super) enum Want {
-    Checkout { person: usize, use_id: UseId },
+    Checkout {
+        person: usize,
+        use_id: UseId,
+        wait: Option<Span>,
+        borrow: Option<Span>,
+        ticket: Option<QueueTicket>,
+    },
     Renew(Box<Proof>),
     Release(Box<Proof>),
     Timing,
     Status,
-    Stage { bundle: usize, statement: SignedStatement, generation: Generation, base: Generation },
+    Stage {
+        bundle: usize,
+        statement: SignedStatement,
+        generation: Generation,
+        base: Generation,
+    },
     Offer(Forgery),
-    Commit { generation: Generation, bundle: BundleHash },
+    Commit {
+        generation: Generation,
+        bundle: BundleHash,
+    },
 }
 
 /// A token: what it says, and who signed it.

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tandem::failover::{Ask, AskId, Effect, Failover, Input, Timing};
-use tandem::measure::Span;
-use tandem::name::UseId;
+use tandem::measure::{Moment, Span};
+use tandem::name::{QueueTicket, UseId};
 
 use super::clock::Clock;
 use super::message::{Answer, Party, Proof, Request, Said, Want};
@@ -24,8 +24,8 @@ const ARRIVAL: Micros = 5_000 * MS;
 const PATIENCE: Micros = 2_000 * MS;
 /// How long an answer about the pair's times is waited for.
 const LEARNED_WITHIN: Micros = 5_000 * MS;
-/// How many different times somebody may hold a seat for.
-const HOLDS: u64 = 1 << 16;
+/// How many different times somebody may hold a seat, wait for one, or borrow it.
+const SPANS: u64 = 1 << 16;
 
 /// Somebody who wants a seat.
 #[derive(Debug)]
@@ -37,6 +37,11 @@ pub(super) struct Client {
     failover: Option<Failover>,
     uses: u64,
     use_id: Option<(u64, UseId)>,
+    /// Until when it waits for a seat, by its own clock, and the place that its use of a number has.
+    waits_until: Option<Moment>,
+    ticket: Option<(u64, QueueTicket)>,
+    /// For how long it borrows the seat that it wants.
+    borrows: Option<Span>,
     proof: Option<Proof>,
     current: usize,
     timing: Timing,
@@ -82,6 +87,9 @@ impl Client {
             failover: None,
             uses: 0,
             use_id: None,
+            waits_until: None,
+            ticket: None,
+            borrows: None,
             proof: None,
             current: 0,
             timing: Timing::default(),
@@ -191,8 +199,14 @@ impl Stage<'_> {
             let product = ground.people[person].product.to_string();
             self.log.note(Arc::clone(&ground.names[person]), history::Event::Wants { product });
         }
+        let borrows = self.plan.borrow.filter(|_| self.choices.choose("borrows", 3) == 2);
+        let borrows = borrows.map(|range| self.drawn("borrows-for", range));
+        let wait = self.plan.wait.filter(|_| borrows.is_none());
+        let wait = wait.map(|range| self.drawn("waits", range));
         let client = &mut self.clients[person];
         client.is_wanting = true;
+        client.ticket = None;
+        client.borrows = borrows;
         client.mode = Mode::Asking;
         client.uses += 1;
         client.use_id = None;
@@ -200,7 +214,12 @@ impl Stage<'_> {
         client.is_learning = false;
         let moment = client.clock.now(self.log.now).moment;
         let mut effects = Vec::new();
-        let failover = Failover::start_at(moment, 2, client.current, client.timing, &mut effects);
+        let mut failover =
+            Failover::start_at(moment, 2, client.current, client.timing, &mut effects);
+        client.waits_until = wait.map(|wait| moment + wait);
+        if let Some(wait) = wait {
+            failover = failover.waiting(moment, wait);
+        }
         client.failover = Some(failover);
         self.obey(person, &mut effects, None);
     }
@@ -258,11 +277,15 @@ impl Stage<'_> {
         }
     }
 
-    /// How long somebody keeps their seat.
+    /// How long somebody does something.
+    fn drawn(&mut self, what: &'static str, range: SpanRange) -> Span {
+        let drawn = self.choices.choose(what, SPANS);
+        range.draw(&mut Stream::named(drawn, what))
+    }
+
+    /// Until when somebody keeps their seat.
     fn holds(&mut self, range: SpanRange) -> Micros {
-        let drawn = self.choices.choose("holds", HOLDS);
-        let span = range.draw(&mut Stream::named(drawn, "hold"));
-        self.log.now + span.ms() * MS
+        self.log.now + self.drawn("holds", range).ms() * MS
     }
 
     fn client_asks(&mut self, person: usize, id: AskId, server: usize, ask: Ask, within: Span) {
@@ -275,6 +298,15 @@ impl Stage<'_> {
                     client.use_id = UseId::new(&text).ok().map(|use_id| (number, use_id));
                 }
                 let Some((_, use_id)) = client.use_id.clone() else { return };
+                // One that has lost its seat waits as long as a server holds a request.
+                let moment = client.clock.now(self.log.now).moment;
+                let left = client.waits_until.map(|until| until.since(moment));
+                let regains = client.waits_until.filter(|_| client.proof.is_some());
+                let wait = regains.map(|_| Span::from_secs(30)).or(left);
+                let ticket = client.ticket.as_ref().filter(|(known, _)| *known == number);
+                let ticket = ticket.map(|(_, ticket)| ticket.clone());
+                // What is lost is not borrowed again.
+                let borrow = client.borrows.filter(|_| client.proof.is_none());
                 let who = &self.ground.people[person];
                 let ask = history::Ask::Checkout {
                     product: who.product.to_string(),
@@ -282,8 +314,9 @@ impl Stage<'_> {
                     host: who.host.to_string(),
                     usage: Some(use_id.to_string()),
                     seats: 1,
+                    borrow: borrow.is_some(),
                 };
-                (Want::Checkout { person, use_id }, ask)
+                (Want::Checkout { person, use_id, wait, borrow, ticket }, ask)
             }
             (Ask::Renew, Some(proof)) => {
                 let (lease, usage) = named(proof);
@@ -370,6 +403,10 @@ impl Stage<'_> {
             let ask = history::Ask::Other { what: "GET /v1/config".into() };
             self.send_request(person, from, None, LEARNED_WITHIN, Want::Timing, ask);
         }
+        let client = &mut self.clients[person];
+        if let (Said::Queued(queued), Some((number, _))) = (&said, &client.use_id) {
+            client.ticket = Some((*number, queued.ticket.clone()));
+        }
         let given = match said {
             Said::Lease(given) => Some((from, given.proof())),
             _ => None,
@@ -401,6 +438,7 @@ pub(super) fn answered(
                 epoch: held.epoch.0,
                 ttl_ms: held.ttl.ms(),
                 licenses: given.licenses.clone(),
+                borrowed: held.borrowed_until.is_some(),
             }))
         }
         _ => None,

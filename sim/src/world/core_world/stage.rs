@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tandem::manifest::types::{Mode, Role};
 use tandem::measure::Span;
+use tandem::mutant;
 use tandem::name::ServerName;
 use tandem::pair::Effect;
 
@@ -31,6 +32,8 @@ use crate::world::setup::Setup;
 
 /// The most that clocks differ where nothing is said of them, in millionths.
 const PPM: u64 = 200;
+/// How fast the clocks of servers run that drift further than is assumed, in millionths.
+const FAR_PPM: i64 = 50_000;
 /// The least that a message takes.
 const LATENCY_LEAST: Micros = 200;
 /// The most that the slowest message takes, in the slowest run.
@@ -79,7 +82,10 @@ impl<'a> Stage<'a> {
         let heartbeat = setup.subject.config.redundancy.heartbeat.ms() * MS;
         let mut machine = || {
             let booted = choices.choose("phase", heartbeat);
-            let ppm = rate(&mut choices);
+            let mut ppm = rate(&mut choices);
+            if mutant!(ClocksDriftFar) {
+                ppm = FAR_PPM;
+            }
             // A machine that booted before the run began: its clock is somewhere within a heartbeat.
             let mut clock = Clock::new(0, ppm, ground.start);
             clock.set_phase(booted);

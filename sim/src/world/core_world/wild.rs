@@ -81,6 +81,8 @@ impl Kind {
 
 /// The plan of a run.
 pub(super) fn plan(choices: &mut Choices, setup: &Setup, servers: &[ServerName; 2]) -> Plan {
+    // Some runs have people who wait for seats, some have people who borrow them.
+    let [wait, borrow] = ["wait", "borrow"].map(|what| choices.choose(what, 2) == 1);
     let there: Vec<Kind> =
         Kind::ALL.into_iter().filter(|_| choices.choose("exists", 3) == 2).collect();
     let longest = setup.subject.config.ttl_max().with_drift();
@@ -106,8 +108,17 @@ pub(super) fn plan(choices: &mut Choices, setup: &Setup, servers: &[ServerName; 
     actions.sort_by_key(|(at, _)| *at);
     // Whoever is fenced may be away for long.
     let last = actions.last().map_or(Span::ZERO, |(at, _)| *at);
-    let mended_at = MENDED.max(last);
-    Plan { actions, expected: Vec::new(), mended_at, is_wild: false, ..setup.plan.clone() }
+    let wait = setup.plan.wait.filter(|_| wait);
+    let borrow = setup.plan.borrow.filter(|_| borrow);
+    Plan {
+        actions,
+        expected: Vec::new(),
+        mended_at: MENDED.max(last),
+        is_wild: false,
+        wait,
+        borrow,
+        ..setup.plan.clone()
+    }
 }
 
 struct Draw<'a> {

@@ -1,0 +1,163 @@
+//! `fair-queue`: within one priority seats go to who asked first, across failover.
+//!
+//! Somebody passed another when they asked first after the other one had been told of a place by a server, were given a
+//! seat by that server, and the other one still waited there after that, having kept the place all the time. It compares
+//! only two whom the same entries of `assign` match, where no limit is one person's. It claims nothing of places that
+//! one server gave and another one kept (whether the first could tell the second is not seen from outside), nor of a server
+//! whose disk was emptied.
+
+use std::collections::BTreeMap;
+
+use tandem::name::{HostName, UserName};
+
+use crate::history::{Ask, Terms};
+use crate::oracle::view::Exchange;
+use crate::oracle::{Promise, View, Violation};
+
+/// A place is kept for a minute from each request; a little less, for clocks that differ.
+const KEPT: u64 = 55_000;
+
+/// A use that asks for a seat, with all its requests in the order in which they were sent.
+struct Asking<'a> {
+    product: &'a str,
+    user: &'a str,
+    host: &'a str,
+    requests: Vec<&'a Exchange<'a>>,
+}
+
+pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
+    let mut uses: BTreeMap<&str, Asking<'_>> = BTreeMap::new();
+    for exchange in &view.exchanges {
+        let Ask::Checkout { product, user, host, usage: Some(usage), seats: 1, borrow: false } =
+            exchange.ask
+        else {
+            continue;
+        };
+        let new = || Asking { product, user, host, requests: Vec::new() };
+        uses.entry(usage).or_insert_with(new).requests.push(exchange);
+    }
+    for asking in uses.values_mut() {
+        asking.requests.sort_by_key(|exchange| exchange.asked);
+    }
+    let queued = |asking: &&Asking<'_>| asking.requests.iter().any(|one| one.got(202).is_some());
+    let waiting: Vec<&Asking<'_>> = uses.values().filter(queued).collect();
+    let mut violations = Vec::new();
+    for asking in uses.values() {
+        let Some((server, first, given)) = asking.served_by_one() else { continue };
+        if view.was_emptied(server, 0, given) {
+            continue;
+        }
+        let passed = waiting.iter().find(|other| {
+            other.product == asking.product
+                && other.user != asking.user
+                && other.waits_through(server, first, given)
+                && view.in_force(first, given).iter().all(|terms| alike(terms, asking, other))
+        });
+        if let Some(other) = passed {
+            let what = format!(
+                "`{server}` gave {} a seat of `{}` who first asked at {first}ms, while {} waited there before",
+                asking.user, asking.product, other.user
+            );
+            violations.push(Violation::new(Promise::FairQueue, given, what));
+        }
+    }
+    violations
+}
+
+impl Asking<'_> {
+    /// The one server that ever did more than to send it away, when it asked first, and when a new seat arrived.
+    fn served_by_one(&self) -> Option<(&str, u64, u64)> {
+        let granted = self.requests.iter().find(|one| one.got(201).is_some())?;
+        let others = self.requests.iter().filter(|one| one.to != granted.to);
+        let sent_away = |one: &&Exchange<'_>| one.got(503).is_some();
+        let first = self.requests.first()?.asked;
+        let given = granted.given()?.0;
+        others.clone().all(|one| sent_away(&one)).then_some((granted.to, first, given))
+    }
+
+    /// Whether it had a place at this server before `from`, still had it after `until`, and kept it in between.
+    fn waits_through(&self, server: &str, from: u64, until: u64) -> bool {
+        let mut kept_from: Option<u64> = None;
+        for one in &self.requests {
+            match &one.answer {
+                Some(reply) if reply.status == 202 && one.to == server => {
+                    let is_kept = kept_from.is_some_and(|asked| one.asked <= asked + KEPT);
+                    if is_kept && one.asked > until {
+                        return true;
+                    }
+                    if reply.at <= from || is_kept {
+                        kept_from = Some(one.asked);
+                    } else if kept_from.is_some() {
+                        return false;
+                    }
+                }
+                Some(reply) if reply.status == 503 => {}
+                // Unknown, or something else: whether it has its place any more cannot be told.
+                _ if kept_from.is_some() => return false,
+                _ => {}
+            }
+        }
+        false
+    }
+}
+
+/// Whether the rules say the same of both: then nothing but their arrivals tells them apart.
+fn alike(terms: &Terms, one: &Asking<'_>, other: &Asking<'_>) -> bool {
+    let rights = terms.rights.iter().find(|of| of.product.eq_ignore_ascii_case(one.product));
+    let Some(rights) = rights.filter(|rights| !rights.has_personal_limits) else { return false };
+    let matching = |asking: &Asking<'_>| {
+        let (user, host) = (UserName::new(asking.user).ok()?, HostName::new(asking.host).ok()?);
+        rights.matching(&user, &host).filter(|_| rights.allow(&user, &host))
+    };
+    matches!((matching(one), matching(other)), (Some(one), Some(other)) if one == other)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::oracle::Promise;
+    use crate::oracle::story::Story;
+
+    const PROMISE: Promise = Promise::FairQueue;
+
+    #[test]
+    fn a_newcomer_who_is_served_before_one_who_waits_is_seen() {
+        let mut story = Story::started();
+        story.queue(100, "guest1", "lic-a", "u1");
+        story.give_use(1_000, "guest2", "lic-a", "u2", "L2");
+        story.check(PROMISE, "");
+        story.queue(1_500, "guest1", "lic-a", "u1");
+        story.check(
+            PROMISE,
+            "1010ms `lic-a` gave guest2 a seat of `designer` who first asked at 1000ms, while guest1 waited there before",
+        );
+    }
+
+    #[test]
+    fn who_asked_first_or_asked_elsewhere_passes_nobody() {
+        let mut story = Story::started();
+        // guest2 has asked before guest1 was told of its place.
+        story.queue(90, "guest2", "lic-a", "u2");
+        story.queue(95, "guest1", "lic-a", "u1");
+        story.give_use(1_000, "guest2", "lic-a", "u2", "L2");
+        // guest3 had a place at the other server.
+        story.queue(1_100, "guest3", "lic-b", "u3");
+        story.give_use(1_200, "guest3", "lic-a", "u3", "L3");
+        story.queue(1_500, "guest1", "lic-a", "u1");
+        story.check(PROMISE, "");
+    }
+
+    #[test]
+    fn a_place_that_was_not_kept_or_may_have_been_served_is_not_passed() {
+        let mut story = Story::started();
+        story.queue(100, "guest1", "lic-a", "u1");
+        story.give_use(70_000, "guest2", "lic-a", "u2", "L2");
+        story.queue(80_000, "guest1", "lic-a", "u1");
+        story.check(PROMISE, "");
+        let mut story = Story::started();
+        story.queue(100, "guest1", "lic-a", "u1");
+        story.lose_use(500, "guest1", "lic-a", "u1");
+        story.give_use(1_000, "guest2", "lic-a", "u2", "L2");
+        story.queue(1_500, "guest1", "lic-a", "u1");
+        story.check(PROMISE, "");
+    }
+}
