@@ -47,6 +47,8 @@ pub struct Explored {
     pub depth: u64,
     /// Whether there are no other states.
     pub exhausted: bool,
+    /// In how many of the states a heartbeat has just passed.
+    pub beats: u64,
     /// The promise that was broken.
     pub violated: Option<Violated>,
 }
@@ -150,7 +152,8 @@ pub fn explore(
         mutant::choose_none();
     }
     let (states, depth, exhausted) = (outcome.states, outcome.depth, outcome.exhausted);
-    Ok(Explored { space: space.name, states, depth, exhausted, violated })
+    let beats = outcome.beats;
+    Ok(Explored { space: space.name, states, depth, exhausted, beats, violated })
 }
 
 /// A schedule, a line a transition, and what it breaks.
