@@ -356,10 +356,9 @@ impl World {
         !self.connects()
             && [0, 1].into_iter().all(|at| {
                 let machine = &self.machines[at];
-                machine.paused
-                    || !(self.delivers(at)
-                        || (!machine.stuck && !machine.writing.is_empty())
-                        || self.reopens(at))
+                let writes = !machine.stuck && !machine.writing.is_empty();
+                let is_at_something = writes || self.delivers(at) || self.reopens(at);
+                machine.paused || !is_at_something
             })
     }
 

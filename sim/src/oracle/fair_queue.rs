@@ -68,11 +68,10 @@ impl Asking<'_> {
     /// The one server that ever did more than to send it away, when it asked first, and when a new seat arrived.
     fn served_by_one(&self) -> Option<(&str, u64, u64)> {
         let granted = self.requests.iter().find(|one| one.got(201).is_some())?;
-        let others = self.requests.iter().filter(|one| one.to != granted.to);
-        let sent_away = |one: &&Exchange<'_>| one.got(503).is_some();
+        let mut others = self.requests.iter().filter(|one| one.to != granted.to);
         let first = self.requests.first()?.asked;
         let given = granted.given()?.0;
-        others.clone().all(|one| sent_away(&one)).then_some((granted.to, first, given))
+        others.all(|one| one.got(503).is_some()).then_some((granted.to, first, given))
     }
 
     /// Whether it had a place at this server before `from`, still had it after `until`, and kept it in between.
