@@ -54,7 +54,8 @@ fn must_know(view: &View<'_>, server: &str, holding: &Holding<'_>, at: u64) -> b
     let Some(since) = given.map(|(when, _, _)| *when).or(told.map(|(when, _, _)| *when)) else {
         return false;
     };
-    let since = since.min(holding.since);
+    // It was given some time before its answer arrived.
+    let since = since.min(holding.asked);
     let servers: Vec<&String> = view
         .in_force(since, at)
         .first()

@@ -46,7 +46,8 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
         let Event::OnDisk { server, generation, bundle, .. } = &entry.event else { continue };
         let before = acknowledged
             .iter()
-            .filter(|(at, _, of, _)| of == server && *at <= entry.at)
+            // What happened in the same millisecond may have come after.
+            .filter(|(at, _, of, _)| of == server && *at < entry.at)
             .filter(|(at, _, _, _)| !view.was_emptied(server, *at, entry.at))
             .map(|(_, _, _, generation)| *generation)
             .max();

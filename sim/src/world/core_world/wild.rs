@@ -92,6 +92,7 @@ pub(super) fn plan(choices: &mut Choices, setup: &Setup, servers: &[ServerName; 
         servers,
         actions: Vec::new(),
         reloads: setup.reloads.len() - usize::from(setup.swaps),
+        replaced: None,
         swapped: setup.swaps.then_some(setup.reloads.len()),
         dead_for: if is_escrow { Span::ZERO } else { longest },
         longest,
@@ -126,6 +127,8 @@ struct Draw<'a> {
     servers: &'a [ServerName; 2],
     actions: Vec<(Span, Action)>,
     reloads: usize,
+    /// The server whose disk is lost.
+    replaced: Option<String>,
     /// The bundle with swapped roles, where there is one.
     swapped: Option<usize>,
     /// How long a server must be dead before an operator may say so.
@@ -167,6 +170,8 @@ impl Draw<'_> {
                 self.lasting(Action::Stop(server.clone()), Action::Restart { server, empty: false })
             }
             Kind::LostDisk => {
+                // Of a pair that has lost both its disks nothing is promised.
+                let server = self.replaced.get_or_insert(server).clone();
                 self.lasting(Action::Crash(server.clone()), Action::Restart { server, empty: true })
             }
             Kind::Cut => {
