@@ -18,7 +18,7 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
         let Ask::Renew { lease, .. } = exchange.ask else { continue };
         let Some(reply) = exchange.got(409).or(exchange.got(403)) else { continue };
         let held = view.holdings.get(lease.as_str()).filter(|held| held.is_live(reply.at));
-        if held.is_some_and(|held| held.borrowed) {
+        if held.and_then(|held| held.borrowed).is_some_and(|since| since < exchange.asked) {
             let (server, code) = (exchange.to, reply.code.unwrap_or("no code"));
             let what =
                 format!("`{server}` took the borrowed lease {lease} before its end ({code})");

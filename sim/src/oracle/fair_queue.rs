@@ -1,8 +1,8 @@
 //! `fair-queue`: within one priority seats go to who asked first, across failover.
 //!
 //! Somebody passed another when they asked first after the other one had been told of a place by a server, were given a
-//! seat by that server, and the other one still waited there after that, having kept the place all the time. It compares
-//! only two whom the same entries of `assign` match, where no limit is one person's. It claims nothing of places that
+//! seat by that server, and the other one's request was held there meanwhile, having kept the place all the time: for one
+//! who is not there a seat is kept, and another free one goes to whoever asks. It compares only two whom the same entries of `assign` match, where no limit is one person's. It claims nothing of places that
 //! one server gave and another one kept (whether the first could tell the second is not seen from outside), nor of a server
 //! whose disk was emptied.
 
@@ -50,6 +50,7 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
         let passed = waiting.iter().find(|other| {
             other.product == asking.product
                 && other.user != asking.user
+                && other.is_held(server, first, given)
                 && other.waits_through(server, first, given)
                 && view.in_force(first, given).iter().all(|terms| alike(terms, asking, other))
         });
@@ -74,6 +75,15 @@ impl Asking<'_> {
         others.all(|one| one.got(503).is_some()).then_some((granted.to, first, given))
     }
 
+    /// Whether a request of its was held at this server all the time.
+    fn is_held(&self, server: &str, from: u64, until: u64) -> bool {
+        self.requests.iter().any(|one| {
+            one.to == server
+                && one.asked < from
+                && one.got(202).is_some_and(|reply| until < reply.at)
+        })
+    }
+
     /// Whether it had a place at this server before `from`, still had it after `until`, and kept it in between.
     fn waits_through(&self, server: &str, from: u64, until: u64) -> bool {
         let mut kept_from: Option<u64> = None;
@@ -81,7 +91,7 @@ impl Asking<'_> {
             match &one.answer {
                 Some(reply) if reply.status == 202 && one.to == server => {
                     let is_kept = kept_from.is_some_and(|asked| one.asked <= asked + KEPT);
-                    if is_kept && one.asked > until {
+                    if is_kept && reply.at > until {
                         return true;
                     }
                     if reply.at <= from || is_kept {
@@ -124,7 +134,7 @@ mod tests {
         story.queue(100, "guest1", "lic-a", "u1");
         story.give_use(1_000, "guest2", "lic-a", "u2", "L2");
         story.check(PROMISE, "");
-        story.queue(1_500, "guest1", "lic-a", "u1");
+        story.hold(500, 1_500, "guest1", "lic-a", "u1");
         story.check(
             PROMISE,
             "1010ms `lic-a` gave guest2 a seat of `designer` who first asked at 1000ms, while guest1 waited there before",
@@ -141,7 +151,7 @@ mod tests {
         // guest3 had a place at the other server.
         story.queue(1_100, "guest3", "lic-b", "u3");
         story.give_use(1_200, "guest3", "lic-a", "u3", "L3");
-        story.queue(1_500, "guest1", "lic-a", "u1");
+        story.hold(500, 1_500, "guest1", "lic-a", "u1");
         story.check(PROMISE, "");
     }
 
@@ -154,9 +164,9 @@ mod tests {
         story.check(PROMISE, "");
         let mut story = Story::started();
         story.queue(100, "guest1", "lic-a", "u1");
-        story.lose_use(500, "guest1", "lic-a", "u1");
+        story.lose_use(400, "guest1", "lic-a", "u1");
         story.give_use(1_000, "guest2", "lic-a", "u2", "L2");
-        story.queue(1_500, "guest1", "lic-a", "u1");
+        story.hold(500, 1_500, "guest1", "lic-a", "u1");
         story.check(PROMISE, "");
     }
 }

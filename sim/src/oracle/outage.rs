@@ -18,7 +18,9 @@ struct Outage {
 pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
     let mut violations = Vec::new();
     for Outage { from, until } in outages(view) {
-        for holding in view.holdings.values().filter(|one| one.is_live(from) && !one.borrowed) {
+        for holding in
+            view.holdings.values().filter(|one| one.is_live(from) && one.borrowed.is_none())
+        {
             let Some((given, end)) = last_belief(holding, until) else { continue };
             // The ttl, and less one renewal interval, a third of it.
             let ttl = end.saturating_sub(given);

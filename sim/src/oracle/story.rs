@@ -135,6 +135,12 @@ impl Story {
         self.answer(at + TRIP, user, request, 202, None);
     }
 
+    /// A request that is held, and answered with a place at its end.
+    pub(crate) fn hold(&mut self, at: u64, until: u64, user: &str, server: &str, usage: &str) {
+        let request = self.ask(at, user, server, Self::checkout_of(user, usage));
+        self.answer(until, user, request, 202, None);
+    }
+
     pub(crate) fn lose_use(&mut self, at: u64, user: &str, server: &str, usage: &str) {
         let request = self.ask(at, user, server, Self::checkout_of(user, usage));
         self.note(at + TRIP, user, Event::Lost { request });

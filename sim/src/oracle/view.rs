@@ -48,8 +48,8 @@ pub(crate) struct Holding<'a> {
     pub(crate) id: &'a str,
     pub(crate) product: &'a str,
     pub(crate) seats: u32,
-    /// Whether it is borrowed: then it has an end of its own.
-    pub(crate) borrowed: bool,
+    /// Since when it is borrowed, where it is: then it has an end of its own.
+    pub(crate) borrowed: Option<u64>,
     /// When the first answer with it arrived, and when that was asked for.
     pub(crate) asked: u64,
     pub(crate) since: u64,
@@ -494,19 +494,19 @@ fn holdings<'a>(exchanges: &[Exchange<'a>]) -> BTreeMap<&'a str, Holding<'a>> {
             id: &lease.id,
             product: &lease.product,
             seats: 0,
-            borrowed: false,
+            borrowed: None,
             asked: exchange.asked,
             since: reply.at,
             beliefs: Vec::new(),
             released: None,
         });
         holding.seats = holding.seats.max(lease.seats);
-        holding.borrowed |= lease.borrowed;
         // What comes after the belief has ended revives nothing.
         let lapsed = !holding.beliefs.is_empty()
             && holding.beliefs.iter().all(|(_, until, _)| *until <= reply.at);
         if reply.at < until && !lapsed {
             holding.beliefs.push((reply.at, until, exchange.to));
+            holding.borrowed = holding.borrowed.or(lease.borrowed.then_some(reply.at));
         }
     }
     for exchange in exchanges {
