@@ -244,9 +244,11 @@ impl Pair {
         if peer.whole || (self.facts.complete && complete) {
             return false;
         }
-        // The two servers of a first bundle have nothing to know: neither has given anything before they meet.
-        let is_first = peer.epoch == Epoch(0) && self.facts.epoch <= FIRST_EPOCHS;
-        !is_first || self.has_forgotten(peer)
+        // The two servers of a first bundle have nothing to know, also where each began alone before they met: one whose
+        // peer has lost its disk has heard of an epoch that it did not make.
+        let know_of_none = peer.epoch == Epoch(0) || (self.facts.served && peer.served);
+        let never_met = !self.facts.met && !peer.met;
+        !(never_met && know_of_none && self.facts.epoch <= FIRST_EPOCHS)
     }
 
     fn ask(&mut self, out: &mut Vec<Effect>) {

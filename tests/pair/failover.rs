@@ -28,6 +28,7 @@ async fn a_lease_lives_on_at_the_secondary_when_the_primary_dies_and_back_again(
 async fn a_graceful_stop_hands_over_without_a_grace() {
     let mut pair = TestPair::ready().await;
     let lease = pair.a.checkout("bo", "use-1").await;
+    assert_eq!(lease.status, 201, "{lease:?}");
     pair.a.stop().await;
     until("granted at the secondary", async || pair.b.checkout("ana", "u").await.status == 201)
         .await;

@@ -76,6 +76,21 @@ fn a_standby_that_is_in_step_with_a_server_in_grace_takes_over_in_grace() {
 }
 
 #[test]
+fn two_servers_of_a_first_bundle_that_began_alone_need_no_grace_once_they_meet() {
+    let mut script = Script::begin();
+    script.cut = true;
+    script.hang_up();
+    script.commit(A, config(1), 1);
+    script.commit(B, config(1), 1);
+    script.run(2 * FAILOVER);
+    assert_eq!(script.states(), (State::Active, State::Active));
+    script.cut = false;
+    script.run(FAILOVER);
+    assert_eq!(script.states(), (State::Active, State::Standby));
+    assert!(script.checkout(A, "ana", "u1").is_ok());
+}
+
+#[test]
 fn a_peer_that_is_back_when_its_wait_ends_is_caught_up_at_once() {
     for away in (2 * FAILOVER - 500..2 * FAILOVER + 700).step_by(100) {
         let mut script = Script::paired(1);
