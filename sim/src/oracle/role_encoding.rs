@@ -98,6 +98,13 @@ fn alone_too_long(
     let is_secondary = terms.iter().all(|terms| terms.role == Role::Secondary);
     let (heard, _, _) =
         view.heard(exchange.to).take_while(|(at, ..)| *at <= exchange.asked).last()?;
+    // A primary that is back says so before its first heartbeat.
+    let (given, _) = exchange.given()?;
+    let in_force = view.in_force(exchange.asked, given);
+    let servers = in_force.iter().flat_map(|terms| terms.servers.keys());
+    let back =
+        servers.filter(|server| *server != exchange.to).map(|peer| view.started(peer, given));
+    let heard = heard.max(back.max().unwrap_or(0));
     let restarted = view.started(exchange.to, exchange.asked) > heard;
     let slack = allowed / 50 + if restarted { 60_000 } else { 0 };
     let alone = exchange.asked.saturating_sub(heard);
