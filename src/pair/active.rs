@@ -126,8 +126,7 @@ impl Pair {
     fn renew(&mut self, ticket: Ticket, token: &Token, out: &mut Vec<Effect>) {
         let Some(config) = self.config.clone() else { return };
         let Some(terms) = terms(&config, &self.me, &self.facts, self.now) else { return };
-        let in_grace = |active: &Active| active.grace.is_some();
-        if matches!(&self.phase, Phase::Active(active) if in_grace(active))
+        if matches!(&self.phase, Phase::Active(active) if active.is_in_grace())
             && mutant!(GraceRenewsNothing)
         {
             let retry_after = self.redundancy().heartbeat;

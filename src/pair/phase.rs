@@ -117,6 +117,13 @@ pub(super) enum Peering {
     Paired,
 }
 
+impl Active {
+    /// Whether it may not know every lease, and so grants nothing new (rule 4).
+    pub(super) const fn is_in_grace(&self) -> bool {
+        self.grace.is_some()
+    }
+}
+
 impl Peering {
     /// Whether it is the peer's turn, so that a peer that does not take it is given up. A write of its own is waited for.
     pub(super) const fn waits_for_peer(self) -> bool {

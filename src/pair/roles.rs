@@ -56,7 +56,7 @@ impl Pair {
         }
         let follows = !hello.pending;
         let begins = match &self.phase {
-            Phase::Active(active) => active.peering == Peering::Paired && active.grace.is_none(),
+            Phase::Active(active) => active.peering == Peering::Paired && !active.is_in_grace(),
             _ => false,
         };
         if follows || begins {

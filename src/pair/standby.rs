@@ -145,7 +145,7 @@ impl Pair {
     /// Whether this server is certain to know every lease that either gave (rule 4).
     pub(super) fn knows_all(&self) -> bool {
         match &self.phase {
-            Phase::Active(active) => active.grace.is_none(),
+            Phase::Active(active) => !active.is_in_grace(),
             // Without the 3 % that the other server adds: it may not yet have gone on alone.
             Phase::Standby(standby) => {
                 standby.in_step

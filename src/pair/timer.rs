@@ -149,7 +149,7 @@ impl Pair {
             }
             _ => false,
         };
-        let grace = matches!(&self.phase, Phase::Active(active) if active.grace.is_some());
+        let grace = matches!(&self.phase, Phase::Active(active) if active.is_in_grace());
         let mut renewed = std::mem::take(&mut self.renewed);
         let told: Vec<_> = renewed.iter().take(RENEWALS_TOLD).cloned().collect();
         for id in &told {
