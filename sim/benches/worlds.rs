@@ -2,7 +2,8 @@
 //! model log and on real stores, and the same seeds as whole servers on turmoil: the ratio is what the core world is
 //! for. And what one commit of the store costs on a simulated disk, beside redb alone in its own memory.
 //!
-//! `cargo bench -p tandem-sim --bench worlds [-- core stores turmoil commits]`. Time is the processor's, spent on this process: whatever else the machine does costs nothing.
+//! `cargo bench -p tandem-sim --bench worlds [-- core stores turmoil commits]`. Time is the processor's, spent on this
+//! process: whatever else the machine does costs nothing.
 
 #![expect(clippy::print_stdout, reason = "a benchmark says what it measured")]
 #![expect(clippy::expect_used, reason = "a benchmark of something that is broken measures nothing")]
@@ -11,8 +12,8 @@ use std::hint::black_box;
 
 use redb::{Database, TableDefinition, backends::InMemoryBackend};
 use rustix::time::{ClockId, clock_gettime};
-use tandem::ledger::{Lease, Position, Record, Slots, Use};
-use tandem::measure::{Epoch, Seats, Span, Timestamp};
+use tandem::ledger::{Position, Record};
+use tandem::measure::Epoch;
 use tandem::pair::Write;
 use tandem::store::Store;
 use tandem_sim::run::{Run, Verdict, World, campaign};
@@ -22,6 +23,11 @@ use tandem_sim::subject::Subject;
 use tandem_sim::world::disk::SimDisk;
 use tandem_sim::world::setup::Setup;
 use tandem_sim::world::{core_world, turmoil_world};
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use support::lease;
 
 /// Two minutes in which the primary dies once and comes back.
 const SCENARIO: &str = "scenario: bench\nclients: {count: 10, hold: 10s..5m}\nlasts: 120s\nsteps:\n  - {at: 30s, crash: primary}\n  - {at: 60s, restart: primary}\n";
@@ -98,38 +104,13 @@ fn best(mut run: impl FnMut()) -> f64 {
     (0..TIMES).map(once).fold(f64::INFINITY, f64::min)
 }
 
-fn lease(number: u32) -> Lease {
-    let one = Use {
-        seats: Seats(1),
-        user: "ana".parse().expect("a name"),
-        host: "ws-1".parse().expect("a name"),
-        borrowed: None,
-    };
-    Lease {
-        id: format!("lease-{number}").parse().expect("an id"),
-        product: "designer".parse().expect("a name"),
-        user: "ana".parse().expect("a name"),
-        host: "ws-1".parse().expect("a name"),
-        address: "127.0.0.1".parse().expect("an address"),
-        uses: [(format!("use-{number}").parse().expect("a use"), one)].into(),
-        assignment: 0,
-        server: "lic-a".parse().expect("a name"),
-        granted_at: Timestamp::from_ms(1),
-        granted: Position { epoch: Epoch(1), seq: u64::from(number) },
-        heard: Epoch(1),
-        ttl: Span::from_secs(300),
-        forced: None,
-        slots: Slots::default(),
-        parked: false,
-    }
-}
-
 /// Commits of one lease each, of a hundred in turn.
 fn commits(count: u32) {
     let disk = SimDisk::new();
     let (mut store, _) = Store::open(&disk).expect("a new store");
     for number in 0..count {
-        let record = Record::Lease { lease: Box::new(lease(number % 100)), ended: Vec::new() };
+        let record =
+            Record::Lease { lease: Box::new(lease(u64::from(number % 100))), ended: Vec::new() };
         let position = Position { epoch: Epoch(1), seq: u64::from(number) };
         store.write(&[Write::Record(position, record)]).expect("a write");
     }
@@ -141,7 +122,7 @@ fn bare_commits(count: u32) {
         .create_with_backend(InMemoryBackend::new())
         .expect("a database in memory");
     for number in 0..count {
-        let lease = lease(number % 100);
+        let lease = lease(u64::from(number % 100));
         let bytes = serde_json::to_vec(&lease).expect("it has a form");
         let transaction = database.begin_write().expect("a transaction");
         let mut table = transaction.open_table(TABLE).expect("a table");

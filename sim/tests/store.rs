@@ -3,42 +3,20 @@
 
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
-use tandem::ledger::{End, EndReason, Lease, Position, Record, Use};
-use tandem::measure::{Epoch, Generation, Seats, Span, Timestamp};
+use tandem::ledger::{End, EndReason, Position, Record};
+use tandem::measure::{Epoch, Generation, Span, Timestamp};
 use tandem::pair::{Committed, Facts, Write};
 use tandem::store::{Store, StoreError};
 use tandem_sim::seed::Choices;
 use tandem_sim::subject::Subject;
 use tandem_sim::world::disk::SimDisk;
 
+mod support;
+
+use support::lease;
+
 /// How many sets of surviving sectors are tried for each operation.
 const SEEDS: u64 = 6;
-
-fn lease(number: u64) -> Lease {
-    let one = Use {
-        seats: Seats(1),
-        user: "ana".parse().expect("a name"),
-        host: "ws-1".parse().expect("a name"),
-        borrowed: None,
-    };
-    Lease {
-        id: format!("lease-{number}").parse().expect("an id"),
-        product: "designer".parse().expect("a name"),
-        user: "ana".parse().expect("a name"),
-        host: "ws-1".parse().expect("a name"),
-        address: "127.0.0.1".parse().expect("an address"),
-        uses: [(format!("use-{number}").parse().expect("a use"), one)].into(),
-        assignment: 0,
-        server: "lic-a".parse().expect("a name"),
-        granted_at: Timestamp::from_ms(1),
-        granted: Position { epoch: Epoch(1), seq: number },
-        heard: Epoch(1),
-        ttl: Span::from_secs(300),
-        forced: None,
-        slots: tandem::ledger::Slots::default(),
-        parked: false,
-    }
-}
 
 /// A run of writes of every kind.
 fn writes() -> Vec<Vec<Write>> {
