@@ -2,15 +2,17 @@
 //! went: 0 held, 1 violated, 3 did not converge, 4 the simulator itself failed, 64 usage.
 
 mod fuzz;
+pub(crate) mod mode;
 mod mutants;
+pub(crate) mod progress;
 mod recorded;
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use tandem::measure::Timestamp;
 use tandem::mutant::Mutant;
 
@@ -307,7 +309,7 @@ fn print(text: &str) -> io::Result<()> {
 }
 
 /// Says something beside the results. Standard error may be gone, and then nobody listens.
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     let _ = anstream::stderr().lock().write_all(text.as_bytes());
 }
 
@@ -522,18 +524,7 @@ fn quoted(word: &str) -> String {
 
 /// Seeds per second while it runs, on a terminal.
 fn progress(total: u64) -> ProgressBar {
-    let target = if io::stderr().is_terminal() {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let style =
-        ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} seeds, {per_sec}, {eta} left");
-    let bar = ProgressBar::with_draw_target(Some(total), target);
-    match style {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
+    progress::bar(Some(total), "{msg} {wide_bar} {pos}/{len} seeds, {per_sec}, {eta} left")
 }
 
 #[cfg(test)]

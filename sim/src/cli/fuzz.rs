@@ -11,6 +11,8 @@ use tandem::manifest::types::Mode;
 use tandem::measure::Span;
 use tandem::seam::World;
 
+use super::mode::ModeArg;
+use super::progress::Lines;
 use super::{Format, pretty, print, quoted, say};
 use crate::fuzz::{Failed, Found, fuzz};
 use crate::run::{Run, Verdict};
@@ -19,8 +21,6 @@ use crate::world::setup::Setup;
 
 /// The version of the report's form.
 const SCHEMA: u32 = 1;
-/// How often it says how far it is.
-const TOLD_EVERY: Span = Span::from_secs(10);
 
 /// What `fuzz` takes.
 #[derive(Debug, Args)]
@@ -48,22 +48,10 @@ pub(super) struct FuzzArgs {
     format: Format,
 }
 
-/// A redundancy mode, as it is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum ModeArg {
-    /// Each side serves its own capacity while it cannot hear the other.
-    Mirror,
-    /// Each side serves its share, so that the capacity is never exceeded.
-    Escrow,
-}
-
 impl FuzzArgs {
     /// The mode that is asked for.
     pub(super) fn mode(&self) -> Option<Mode> {
-        self.mode.map(|mode| match mode {
-            ModeArg::Mirror => Mode::Mirror,
-            ModeArg::Escrow => Mode::Escrow,
-        })
+        self.mode.map(Mode::from)
     }
 }
 
@@ -76,15 +64,15 @@ pub(super) fn run(args: &FuzzArgs, setups: &[Setup]) -> io::Result<Verdict> {
     let count = AtomicU64::new(0);
     let goes_on = || clock.now().moment < end;
     let begun = clock.now().moment;
-    let last_told = AtomicU64::new(0);
+    let lines = Lines::default();
     let done = |run: &Run| {
         let seeds = count.fetch_add(1, Ordering::Relaxed) + 1;
         if let Some((oracle, at, what)) = run.failed_oracle() {
             say(&format!("seed {}: {oracle}, at {at}ms: {what}\n", run.seed));
         }
-        let lasted = clock.now().moment.since(begun).ms() / TOLD_EVERY.ms();
-        if last_told.fetch_max(lasted, Ordering::Relaxed) < lasted {
-            say(&format!("{seeds} seeds in {}\n", TOLD_EVERY.times(lasted)));
+        let elapsed = clock.now().moment.since(begun).to_std();
+        if lines.is_due(elapsed) {
+            say(&format!("{seeds} seeds in {} s\n", elapsed.as_secs()));
         }
     };
     let found = fuzz(setups, manifest.as_deref(), args.seed, jobs, &goes_on, &done);

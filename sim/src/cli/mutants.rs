@@ -1,13 +1,13 @@
 //! `mutants`: a table of the lines that are wrong on purpose, and in how many runs each was reached and caught.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io;
 
 use clap::Args;
 use serde_json::json;
 use tandem::mutant::Mutant;
 
-use super::{HAS_MUTANTS, ListFormat, mutant, pretty, print, progress};
+use super::{HAS_MUTANTS, ListFormat, mutant, pretty, print, progress, say};
 use crate::mutants::{Effort, Ground, MutantsError, Outcome};
 use crate::run::Verdict;
 
@@ -67,7 +67,7 @@ pub(super) fn run(args: &MutantsArgs) -> Result<io::Result<Verdict>, MutantsTrou
         progress.inc(1);
         if progress.is_hidden() {
             let (name, caught, runs) = (mutant.name(), outcome.caught, outcome.runs);
-            let _ = writeln!(io::stderr(), "{name}: caught in {caught} of {runs} runs");
+            say(&format!("{name}: caught in {caught} of {runs} runs\n"));
         }
         outcomes.push(outcome);
     }

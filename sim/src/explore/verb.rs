@@ -1,15 +1,18 @@
 //! `tandem-sim explore`: searches spaces, shows what it found, keeps the schedule of a broken promise.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use tandem::mutant::Mutant;
+
+use crate::cli::mode::ModeArg;
+use crate::cli::progress::{self, Lines};
+use crate::cli::say;
 
 use super::{Bounds, ExploreError, Explored, explore, replay, whole};
 
@@ -21,8 +24,8 @@ pub struct Args {
     #[arg(long, value_name = "NAME", conflicts_with_all = ["mode", "replay"])]
     space: Option<String>,
     /// Every space of a redundancy mode.
-    #[arg(long, value_enum, default_value_t = Mode::Mirror)]
-    mode: Mode,
+    #[arg(long, value_enum, default_value_t = ModeArg::Mirror)]
+    mode: ModeArg,
     /// How many threads search; as many as there are processors where it is absent.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
@@ -44,23 +47,6 @@ pub struct Args {
     /// Breaks one line of the product on purpose, to see that it is noticed.
     #[arg(long, value_name = "NAME", value_parser = crate::cli::mutant, hide = !cfg!(feature = "mutants"))]
     mutant: Option<Mutant>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Mode {
-    /// Seats stay available, more may be held than there are.
-    Mirror,
-    /// Never more than there are.
-    Escrow,
-}
-
-impl From<Mode> for tandem::manifest::types::Mode {
-    fn from(mode: Mode) -> Self {
-        match mode {
-            Mode::Mirror => Self::Mirror,
-            Mode::Escrow => Self::Escrow,
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -127,10 +113,10 @@ pub fn run(args: &Args) -> Result<(String, bool), Failure> {
         progress.set_message(space.clone());
         progress.set_position(0);
         progress.reset_elapsed();
-        let told = AtomicU64::new(0);
+        let lines = Lines::default();
         let explored = explore(space, bounds, args.mutant, &|states| {
             progress.set_position(states);
-            tell(space, states, &progress, &told);
+            tell(space, states, &progress, &lines);
         })?;
         let violated = explored.violated.is_some();
         found.push(explored);
@@ -219,30 +205,17 @@ fn spaces() -> String {
     "Spaces:\n".to_owned() + &lines.collect::<String>()
 }
 
-/// Tells every ten seconds how far a search is, where no terminal shows it.
-fn tell(space: &str, states: u64, progress: &ProgressBar, told: &AtomicU64) {
-    if io::stderr().is_terminal() {
-        return;
-    }
-    let seconds = progress.elapsed().as_secs();
-    let tens = seconds / 10;
-    if told.fetch_max(tens, Ordering::Relaxed) < tens {
-        // Nobody may be there to read it.
-        let _ = writeln!(io::stderr(), "{space}: {states} states in {seconds} s");
+/// Tells now and then how far a search is, where no terminal shows it.
+fn tell(space: &str, states: u64, progress: &ProgressBar, lines: &Lines) {
+    let elapsed = progress.elapsed();
+    if progress.is_hidden() && lines.is_due(elapsed) {
+        say(&format!("{space}: {states} states in {} s\n", elapsed.as_secs()));
     }
 }
 
 /// States per second while it searches, on a terminal.
 fn progress() -> ProgressBar {
-    let target = if io::stderr().is_terminal() {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let bar = ProgressBar::with_draw_target(None, target);
+    let bar = progress::bar(None, "{msg}: {pos} states, {per_sec}, {elapsed}");
     bar.enable_steady_tick(Duration::from_millis(500));
-    match ProgressStyle::with_template("{msg}: {pos} states, {per_sec}, {elapsed}") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
+    bar
 }
