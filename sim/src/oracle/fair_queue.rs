@@ -2,9 +2,9 @@
 //!
 //! Somebody passed another when they asked first after the other one had been told of a place by a server, were given a
 //! seat by that server, and the other one's request was held there meanwhile, having kept the place all the time: for one
-//! who is not there a seat is kept, and another free one goes to whoever asks. It compares only two whom the same entries of `assign` match, where no limit is one person's. It claims nothing of places that
-//! one server gave and another one kept (whether the first could tell the second is not seen from outside), nor of a server
-//! whose disk was emptied.
+//! who is not there a seat is kept, and another free one goes to whoever asks. It compares only two whom the same entries
+//! of `assign` match, where no limit is one person's. It claims nothing of places that one server gave and another one
+//! kept (whether the first could tell the second is not seen from outside), nor of a server whose disk was emptied.
 
 use std::collections::BTreeMap;
 

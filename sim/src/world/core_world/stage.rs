@@ -82,7 +82,7 @@ impl<'a> Stage<'a> {
         let heartbeat = setup.subject.config.redundancy.heartbeat.ms() * MS;
         let mut machine = || {
             let booted = choices.choose("phase", heartbeat);
-            let mut ppm = rate(&mut choices);
+            let mut ppm = rate(&mut choices, PPM);
             if mutant!(ClocksDriftFar) {
                 ppm = FAR_PPM;
             }
@@ -93,7 +93,7 @@ impl<'a> Stage<'a> {
         };
         let machines = [machine(), machine()];
         let clients = (0..ground.people.len())
-            .map(|place| Client::new(place, Clock::new(0, rate(&mut choices), ground.start)))
+            .map(|place| Client::new(place, Clock::new(0, rate(&mut choices, PPM), ground.start)))
             .collect();
         let plan = if setup.plan.is_wild {
             Cow::Owned(super::wild::plan(&mut choices, setup, &ground.servers))
@@ -344,8 +344,7 @@ impl<'a> Stage<'a> {
             Action::ClockRate { of, ppm } if of == "clients" => {
                 let width = ppm.unsigned_abs();
                 for client in &mut self.clients {
-                    let drawn = self.choices.choose("rate", 2 * width + 1);
-                    let ppm = i64::try_from(drawn).unwrap_or(0) - i64::try_from(width).unwrap_or(0);
+                    let ppm = rate(&mut self.choices, width);
                     client.clock.set_rate(ppm, self.log.now);
                 }
             }
@@ -420,7 +419,7 @@ impl<'a> Stage<'a> {
         if !std::mem::replace(&mut link.is_shut, false) || !link.passes() {
             return;
         }
-        self.note(Fault::Heal { from: self.name(CLIENTS), to: self.name(at) });
+        self.note_heal(CLIENTS, at);
         self.let_go(CLIENTS, at, true);
     }
 
@@ -591,10 +590,10 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// How much faster than true time a clock runs, in millionths.
-fn rate(choices: &mut Choices) -> i64 {
-    let drawn = choices.choose("rate", 2 * PPM + 1);
-    i64::try_from(drawn).unwrap_or(0) - i64::try_from(PPM).unwrap_or(0)
+/// How much faster than true time a clock runs, and at most, in millionths.
+fn rate(choices: &mut Choices, most: u64) -> i64 {
+    let drawn = choices.choose("rate", 2 * most + 1);
+    i64::try_from(drawn).unwrap_or(0) - i64::try_from(most).unwrap_or(0)
 }
 
 const _: () = assert!(NODES == 4, "`name` names every node");
