@@ -45,7 +45,7 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
 }
 
 /// Whether a server has to know a lease at this time. What happened in the same millisecond may have come after.
-fn must_know(view: &View<'_>, server: &str, holding: &Holding<'_>, at: u64) -> bool {
+pub(super) fn must_know(view: &View<'_>, server: &str, holding: &Holding<'_>, at: u64) -> bool {
     let given = holding.beliefs.iter().find(|(when, _, by)| *by == server && *when < at);
     let told =
         view.heard_between(server, holding.since, at).iter().find(|(when, active, paired)| {
@@ -122,6 +122,18 @@ mod tests {
         story.hear(500, "lic-b", true, true);
         story.renew(600, "ana", "lic-b", "L1", 404);
         story.check(PROMISE, "610ms `lic-b` does not know the lease L1 that its holder has");
+    }
+
+    #[test]
+    fn a_borrowed_lease_ends_when_the_latest_answer_says() {
+        let mut story = Story::started();
+        story.borrow(100, "ana", "lic-a", "L1");
+        story.renew_borrowed(1_000, "ana", "lic-a", "L1", 500);
+        story.on_disk(1_400, "lic-a", &["L1"]);
+        story.on_disk(1_600, "lic-a", &[]);
+        story.check(PROMISE, "");
+        story.on_disk(1_450, "lic-a", &[]);
+        story.check(PROMISE, "1450ms the disk of `lic-a` does not hold the lease L1");
     }
 
     #[test]

@@ -2,10 +2,11 @@
 //!
 //! It looks at each time in which both servers were down, from the last death to when the first that came back had to
 //! serve, where nothing else was broken or broke meanwhile: a holder who asked must have been renewed before its belief
-//! ended. It does not claim anything of a client that did not ask, nor of one that gave its seat back or
-//! borrowed it.
+//! ended. It does not claim anything of a client that did not ask, nor of one that gave its seat back or borrowed it, nor
+//! of a seat that the server which came back never heard of, where all that it has are held by what it knows.
 
 use crate::history::{Ask, Fault};
+use crate::oracle::durability::must_know;
 use crate::oracle::view::{Death, Holding};
 use crate::oracle::{Promise, View, Violation};
 
@@ -33,7 +34,13 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
                 matches!(exchange.ask, Ask::Renew { lease, .. } if lease == holding.id)
                     && (until..end).contains(&exchange.asked)
             });
-            if asked && !kept && !left {
+            let is_crowded_out = view.exchanges.iter().any(|exchange| {
+                matches!(exchange.ask, Ask::Renew { lease, .. } if lease == holding.id)
+                    && (until..end).contains(&exchange.asked)
+                    && exchange.got(409).is_some_and(|reply| reply.code == Some("no-seat-free"))
+                    && !must_know(view, exchange.to, holding, exchange.asked)
+            });
+            if asked && !kept && !left && !is_crowded_out {
                 let (id, ms) = (holding.id, until.saturating_sub(from));
                 let what = format!("the holder of the lease {id} lost it in an outage of {ms}ms");
                 violations.push(Violation::new(Promise::Outage, end, what));
@@ -101,6 +108,18 @@ mod tests {
         story.renew(101_000, "ana", "lic-a", "L1", 503);
         story.refuse(400_000, "ana", "lic-a", 409, "no-seat-free");
         story.check(PROMISE, "301000ms the holder of the lease L1 lost it in an outage of 60000ms");
+    }
+
+    #[test]
+    fn a_holder_whose_seat_went_to_another_is_seen_where_the_server_must_know_its_lease() {
+        let mut story = dark();
+        story.turn_away(101_000, "ana", "lic-a", "L1", "no-seat-free");
+        story.refuse(400_000, "ana", "lic-a", 409, "no-seat-free");
+        story.check(PROMISE, "301000ms the holder of the lease L1 lost it in an outage of 60000ms");
+        let mut story = dark();
+        story.turn_away(101_000, "ana", "lic-b", "L1", "no-seat-free");
+        story.refuse(400_000, "ana", "lic-a", 409, "no-seat-free");
+        story.check(PROMISE, "");
     }
 
     #[test]

@@ -158,6 +158,20 @@ impl Story {
         self.give(at + TRIP, user, request, 201, None, Some(lease));
     }
 
+    /// A renewal of a borrowed lease, which does not move its end.
+    pub(crate) fn renew_borrowed(
+        &mut self,
+        at: u64,
+        user: &str,
+        server: &str,
+        id: &str,
+        ttl_ms: u64,
+    ) {
+        let request = self.ask(at, user, server, Ask::Renew { lease: id.into(), usage: None });
+        let lease = Lease { borrowed: true, ttl_ms, ..self.lease(id, server) };
+        self.give(at + TRIP, user, request, 200, None, Some(lease));
+    }
+
     pub(crate) fn renew(&mut self, at: u64, user: &str, server: &str, id: &str, status: u16) {
         let request = self.ask(at, user, server, Ask::Renew { lease: id.into(), usage: None });
         let lease = (status == 200).then(|| self.lease(id, server));
@@ -168,6 +182,12 @@ impl Story {
             _ => None,
         };
         self.give(at + TRIP, user, request, status, code, lease);
+    }
+
+    /// A renewal that ends in a refusal.
+    pub(crate) fn turn_away(&mut self, at: u64, user: &str, server: &str, id: &str, code: &str) {
+        let request = self.ask(at, user, server, Ask::Renew { lease: id.into(), usage: None });
+        self.answer(at + TRIP, user, request, 409, Some(code));
     }
 
     pub(crate) fn release(&mut self, at: u64, user: &str, server: &str, id: &str) {

@@ -504,6 +504,11 @@ fn holdings<'a>(exchanges: &[Exchange<'a>]) -> BTreeMap<&'a str, Holding<'a>> {
         // What comes after the belief has ended revives nothing.
         let lapsed = !holding.beliefs.is_empty()
             && holding.beliefs.iter().all(|(_, until, _)| *until <= reply.at);
+        if lease.borrowed {
+            // Its end is a time of its own: what the latest answer says of it replaces what was said before.
+            let end = until.max(reply.at);
+            holding.beliefs.iter_mut().for_each(|(_, until, _)| *until = end.min(*until));
+        }
         if reply.at < until && !lapsed {
             holding.beliefs.push((reply.at, until, exchange.to));
             holding.borrowed = holding.borrowed.or(lease.borrowed.then_some(reply.at));
