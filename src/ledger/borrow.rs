@@ -103,12 +103,12 @@ impl Ledger {
         all.map(|entry| lent(&entry.lease)).sum()
     }
 
-    /// A use of a live lease as its holder is told of it.
+    /// A use of a live lease as its holder is told of it; `None` where it is not one of the lease's uses.
     #[must_use]
     pub fn given(&self, id: &LeaseId, use_id: &UseId, now: Moment) -> Option<HeldUse<'_>> {
         let entry = self.leases.get(id)?;
         let lease = &entry.lease;
-        let borrowed = lease.uses.get(use_id).and_then(|one| one.borrowed);
+        let borrowed = lease.uses.get(use_id)?.borrowed;
         let left = borrowed
             .and_then(|borrowed| Some(entry.ends.get(use_id)?.since(now).less(borrowed.slack())));
         Some(HeldUse {

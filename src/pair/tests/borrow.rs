@@ -107,6 +107,18 @@ fn a_borrow_under_way_when_the_secondary_dies_is_taken_back() {
 }
 
 #[test]
+fn a_borrow_of_a_held_seat_under_way_when_the_secondary_dies_is_taken_back() {
+    let mut script = Script::lending();
+    let held = script.checkout(A, "ana", "u1").expect("a seat");
+    script.run(600);
+    let ticket = script.ask_to_borrow(A, "ana", "u2", 60_000);
+    script.kill(B);
+    let answer = script.answer(ticket, 3 * FAILOVER);
+    assert!(matches!(answer, Some(Reply::Refused(Refusal::NotPaired { .. }))), "{answer:?}");
+    assert!(script.renew(A, &held).is_ok(), "the seat is held as before");
+}
+
+#[test]
 fn a_manifest_that_lends_less_says_what() {
     let mut script = Script::lending();
     let why = |refused: Result<Held, Refusal>| match refused {
