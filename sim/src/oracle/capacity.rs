@@ -153,6 +153,24 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_lost_its_disk_gives_what_it_was_told_since() {
+        for lost in [false, true] {
+            let mut story = Story::started();
+            story.commit(100, "lic-a", "sha256:two", 2);
+            story.commit(100, "lic-b", "sha256:two", 2);
+            story.kill(200, "lic-a");
+            if lost {
+                story.start(300, "lic-b", true);
+                story.commit(400, "lic-b", "sha256:three-seats", 1);
+            }
+            story.grant(5_000, "ana", "lic-b", "L1");
+            story.grant(5_100, "bo", "lic-b", "L2");
+            story.grant(5_200, "cy", "lic-b", "L3");
+            assert_eq!(story.judged(PROMISE).is_empty(), lost);
+        }
+    }
+
+    #[test]
     fn a_cut_while_one_is_down_is_no_split() {
         let mut story = Story::started();
         story.kill(50, "lic-a");

@@ -147,6 +147,24 @@ mod tests {
     }
 
     #[test]
+    fn a_later_bundle_with_swapped_roles_does_not_put_them_in_effect() {
+        let mut story = Story::started();
+        for (at, generation) in [(100, 2), (200, 3)] {
+            story.commit(at, "lic-a", "sha256:swapped", generation);
+            story.commit(at, "lic-b", "sha256:swapped", generation);
+        }
+        story.licenses = vec!["designer-a".into()];
+        story.grant(300, "ana", "lic-a", "L1");
+        story.check(PROMISE, "");
+        story.hear(400, "lic-a", true, true);
+        story.grant(500, "bo", "lic-a", "L2");
+        story.check(
+            PROMISE,
+            "510ms `lic-a` gave a lease from `designer-a`, which is not encoded for its role",
+        );
+    }
+
+    #[test]
     fn a_seat_after_the_license_ended_is_seen() {
         let mut story = Story::started();
         story.grant(900_000, "ana", "lic-a", "L1");

@@ -35,7 +35,7 @@ impl Story {
 
     pub(crate) fn started_as(escrow: bool) -> Self {
         let mut story = Self { entries: Vec::new(), requests: 0, licenses: Vec::new() };
-        for bundle in ["sha256:one", "sha256:two"] {
+        for bundle in ["sha256:one", "sha256:two", "sha256:three-seats", "sha256:swapped"] {
             let mode = if escrow { Mode::Escrow } else { Mode::Mirror };
             story.note(0, "world", Event::Terms(Arc::new(terms(bundle, mode))));
         }
@@ -283,12 +283,13 @@ impl Story {
 }
 
 fn terms(bundle: &str, mode: Mode) -> Terms {
+    let seats = if bundle == "sha256:three-seats" { 3 } else { 2 };
     let server = |role, id: &str| ServerTerms {
         role,
         licenses: vec![License {
             id: id.into(),
             product: "designer".into(),
-            seats: 2,
+            seats,
             from: -1,
             until: Some(LICENSED_UNTIL),
             standalone: Some(STANDALONE),
@@ -314,10 +315,18 @@ fn terms(bundle: &str, mode: Mode) -> Terms {
         heartbeat: 500,
         alone_after: 6_180,
         late: 0,
-        servers: [
-            ("lic-a".into(), server(Role::Primary, "designer-a")),
-            ("lic-b".into(), server(Role::Secondary, "designer-b")),
-        ]
-        .into(),
+        servers: if bundle == "sha256:swapped" {
+            [
+                ("lic-a".into(), server(Role::Secondary, "designer-b")),
+                ("lic-b".into(), server(Role::Primary, "designer-a")),
+            ]
+            .into()
+        } else {
+            [
+                ("lic-a".into(), server(Role::Primary, "designer-a")),
+                ("lic-b".into(), server(Role::Secondary, "designer-b")),
+            ]
+            .into()
+        },
     }
 }

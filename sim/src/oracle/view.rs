@@ -150,21 +150,30 @@ impl<'a> View<'a> {
     /// Every bundle that may have been in force at some time in between: those asked to be committed before the
     /// end, but for those that every server had left by the beginning.
     pub(crate) fn in_force(&self, from: u64, to: u64) -> Vec<&'a Terms> {
-        let left_at = |generation: u64, terms: &Terms| {
-            terms.servers.keys().all(|server| {
-                self.commits.iter().any(|commit| {
-                    commit.generation == generation
-                        && commit.server == server
-                        && commit.done.is_some_and(|at| at <= from)
-                })
-            }) && self.roles_are_in_effect(generation, terms, from)
+        // When every server had left what was before this generation for it.
+        let since = |commit: &Commit<'_>| {
+            let done = |server: &String| {
+                let runs = self
+                    .commits
+                    .iter()
+                    .filter(|one| one.generation == commit.generation && one.server == server);
+                runs.filter_map(|one| one.done).filter(|at| *at <= from).min()
+            };
+            let done = commit.terms.servers.keys().map(done).collect::<Option<Vec<_>>>()?;
+            let in_effect = self.roles_are_in_effect(commit.generation, commit.terms, from);
+            done.into_iter().max().filter(|_| in_effect).map(|done| (commit.generation, done))
         };
-        let settled = self.commits.iter().rev().find(|one| left_at(one.generation, one.terms));
-        let settled = settled.map_or(0, |commit| commit.generation);
+        let settled = self.commits.iter().rev().find_map(since);
+        // A server that lost its disk counts generations anew.
+        let is_left = |commit: &Commit<'_>| {
+            settled.is_some_and(|(generation, done)| {
+                commit.generation < generation && commit.asked <= done
+            })
+        };
         let mut found: Vec<&Terms> = Vec::new();
         for commit in &self.commits {
             let known = found.iter().any(|one| one.bundle == commit.terms.bundle);
-            if commit.asked <= to && commit.generation >= settled && !commit.refused && !known {
+            if commit.asked <= to && !is_left(commit) && !commit.refused && !known {
                 found.push(commit.terms);
             }
         }
@@ -181,12 +190,19 @@ impl<'a> View<'a> {
                 .map(|(name, server)| (name.clone(), server.role))
                 .collect::<Vec<_>>()
         };
-        let before = self.commits.iter().rev().find(|one| one.generation < generation);
-        if before.is_none_or(|before| role(before.terms) == role(terms)) {
-            return true;
-        }
-        let done = self.commits.iter().filter(|one| one.generation == generation);
-        let Some(done) = done.filter_map(|one| one.done).max() else { return false };
+        let differs =
+            |one: &&Commit<'_>| one.generation < generation && role(one.terms) != role(terms);
+        let Some(before) = self.commits.iter().rev().find(differs) else { return true };
+        // Since when each server runs a bundle with these roles: it may be one before this.
+        let since = |server: &String| {
+            let with = self.commits.iter().filter(|one| {
+                one.server == server
+                    && (before.generation + 1..=generation).contains(&one.generation)
+            });
+            with.filter_map(|one| one.done).min()
+        };
+        let done = terms.servers.keys().map(since).collect::<Option<Vec<_>>>();
+        let Some(done) = done.and_then(|done| done.into_iter().max()) else { return false };
         let follows = terms.servers.iter().find(|(_, server)| server.role == Role::Secondary);
         follows.is_some_and(|(name, _)| {
             let mut heard = self.heard(name);
