@@ -121,11 +121,11 @@ impl Canon {
         self.word(u64::from(*number) << 16 | u64::from(*left) << 8 | u64::from(*began));
         match stage {
             Stage::Wants => self.word(0),
-            Stage::Holds { lease, until, split } => {
+            Stage::Holds { lease, until, split, known: [a, b] } => {
                 self.word(1);
                 self.lease(lease);
                 self.moment(*until);
-                self.word(u64::from(*split));
+                self.word(u64::from(*split) | u64::from(*a) << 1 | u64::from(*b) << 2);
             }
             Stage::Leaves { lease } => {
                 self.word(2);

@@ -41,6 +41,8 @@ pub(super) enum Stage {
         until: Moment,
         /// Whether the servers were split from each other since it asked for it.
         split: bool,
+        /// Whether each server has to know the lease: it gave or renewed it, or was told since that it is paired.
+        known: [bool; 2],
     },
     /// It has given it back, and was not told that this arrived.
     Leaves {
@@ -141,10 +143,11 @@ impl Client {
             // The use is over: a new one is begun.
             (What::Checkout, Reply::Refused(Refusal::UnknownLease)) => self.next(),
             (What::Renewal, Reply::Lease(_)) => {
-                if let Stage::Holds { until, .. } = &mut self.stage
+                if let Stage::Holds { until, known, .. } = &mut self.stage
                     && *until > now
                 {
                     *until = (asked.sent + TTL).max(*until);
+                    known[asked.at] = true;
                 }
             }
             (What::Renewal, Reply::Refused(refusal)) => {
@@ -152,7 +155,10 @@ impl Client {
                     refusal,
                     Refusal::Recovering | Refusal::Standby | Refusal::Grace { .. }
                 );
-                if lost && self.believes(now) && !self.split() {
+                // All that the server has may be held by what it knows.
+                let is_crowded_out =
+                    matches!(refusal, Refusal::NoSeatFree { .. }) && !self.is_known(asked.at);
+                if lost && self.believes(now) && !self.split() && !is_crowded_out {
                     return Heard::Lost(refusal.clone());
                 }
                 if lost {
@@ -170,7 +176,15 @@ impl Client {
         let (Some(lease), Some(asked)) = (self.granted.take(), self.waits.take()) else { return };
         let until = asked.sent + TTL;
         if until > now && self.stage == Stage::Wants {
-            self.stage = Stage::Holds { lease, until, split: asked.split };
+            let known = [asked.at == 0, asked.at == 1];
+            self.stage = Stage::Holds { lease, until, split: asked.split, known };
+        }
+    }
+
+    /// A server has heard from one that serves that the two are paired.
+    pub(super) fn note_paired(&mut self, at: At) {
+        if let Stage::Holds { known, .. } = &mut self.stage {
+            known[at] = true;
         }
     }
 
@@ -213,6 +227,11 @@ impl Client {
     /// Whether the servers were split since it asked for what it holds.
     pub(super) fn split(&self) -> bool {
         matches!(&self.stage, Stage::Holds { split: true, .. })
+    }
+
+    /// Whether this server has to know what it holds.
+    fn is_known(&self, at: At) -> bool {
+        matches!(&self.stage, Stage::Holds { known, .. } if known[at])
     }
 
     fn next(&mut self) {

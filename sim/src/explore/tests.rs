@@ -1,7 +1,12 @@
 //! The search itself: what it leaves out leads nowhere else.
 
+use tandem::measure::{Epoch, Moment, Span};
+use tandem::name::LeaseId;
+use tandem::pair::{Refusal, Reply, Ticket};
+
+use super::client::{Client, Heard, Stage, What};
 use super::search::{Bounds, Outcome, search};
-use super::setup::Setup;
+use super::setup::{RENEW_AFTER, Setup, TTL};
 use super::space::Space;
 use super::{explore, first, replay};
 
@@ -44,4 +49,48 @@ fn a_recording_of_nothing_is_played_to_its_end() {
     let recording = r#"{"schema": 1, "space": "calm", "promise": "capacity", "choices": []}"#;
     let (lines, broken) = replay(recording).expect("a recording");
     assert_eq!((lines.len(), broken), (1, None));
+}
+
+/// The lines and the verdict of a schedule that is written down here.
+fn played(space: &str, labels: &str) -> (usize, Option<String>) {
+    let choices: Vec<String> = labels
+        .split(',')
+        .map(|label| format!(r#"{{"label": "{}", "of": 1, "chosen": 0}}"#, label.trim()))
+        .collect();
+    let choices = choices.join(",");
+    let recording = format!(
+        r#"{{"schema": 1, "space": "{space}", "promise": "durability", "choices": [{choices}]}}"#
+    );
+    let (lines, broken) = replay(&recording).expect("a recording");
+    (lines.len() - 1, broken.map(|(_, what)| what))
+}
+
+#[test]
+fn a_server_that_need_not_know_a_lease_may_have_no_seat_for_it() {
+    // It comes back with a lease that nobody was told of, and has never heard of the one that its peer gave.
+    let labels = "plan 0, tick, ask 0 a, burn a 1, tick, tick, tick, start a, write a, \
+                  write b, ask 1 b, write b, hear 1, kill b 0, tick, tick, tick, tick, \
+                  write a, renew 1 a";
+    assert_eq!(played("crash-each", labels), (labels.split(',').count(), None));
+}
+
+#[test]
+fn a_server_that_gave_a_lease_or_heard_that_it_is_paired_must_have_a_seat_for_it() {
+    let setup = Setup::new(Space::named("calm").expect("a space")).expect("a pair");
+    let now = Moment::from_ms(1_000_000);
+    let lost = |asked_at: usize, told: bool| {
+        let mut client = Client::new(0, 1);
+        let until = now + TTL;
+        let lease = LeaseId::new("c0u0-001").expect("an id");
+        client.stage = Stage::Holds { lease, until, split: false, known: [true, false] };
+        if told {
+            client.note_paired(1);
+        }
+        let now = now + RENEW_AFTER;
+        client.ask(What::Renewal, asked_at, Epoch(1), (Ticket(1), now, false), &setup);
+        let (why, holders, retry_after) = (String::new(), Vec::new(), Span::ZERO);
+        let refusal = Refusal::NoSeatFree { why, holders, retry_after };
+        matches!(client.answered(&Reply::Refused(refusal), now), Heard::Lost(_))
+    };
+    assert_eq!([lost(0, false), lost(1, false), lost(1, true)], [true, false, true]);
 }

@@ -528,7 +528,15 @@ impl World {
 
     fn deliver(&mut self, setup: &Setup, at: At) -> Result<(), Broken> {
         match self.wire.towards[at].pop_front() {
-            Some((_, Parcel::Frame(frame))) => {
+            Some((sent, Parcel::Frame(frame))) => {
+                // One that waited while the server stood still says nothing of now.
+                if let Frame::Heartbeat(beat) = &*frame
+                    && beat.state == State::Active
+                    && beat.paired
+                    && sent == self.now
+                {
+                    self.clients.iter_mut().for_each(|client| client.note_paired(at));
+                }
                 match &*frame {
                     Frame::Heartbeat(beat) if at == 1 && beat.state == State::Active => {
                         self.heard_active = Some(self.now);
@@ -659,7 +667,7 @@ impl World {
     fn knows_all(&self, setup: &Setup, at: At) -> Result<(), Broken> {
         let Some(pair) = self.machines[at].pair() else { return Ok(()) };
         let unknown = self.clients.iter().find(|client| match &client.stage {
-            Stage::Holds { lease, until, split } => {
+            Stage::Holds { lease, until, split, .. } => {
                 *until > self.now && !split && pair.ledger().lease(lease, self.now).is_none()
             }
             _ => false,
