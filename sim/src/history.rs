@@ -160,6 +160,27 @@ pub struct Rights {
     /// be alike.
     #[serde(default)]
     pub has_personal_limits: bool,
+    /// What limits those whom an assignment matches together; absent where that is not known.
+    #[serde(default)]
+    pub limits: Option<Limits>,
+}
+
+/// How many seats of a product may be held before somebody is refused though there are free ones.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// How many are kept free for some, in all.
+    pub reserved: u32,
+    /// The most that any assignment gives: the least of them.
+    pub max: Option<u32>,
+}
+
+impl Limits {
+    /// Whether nobody is refused when so many are held of so many, whoever holds them.
+    #[must_use]
+    pub fn allow_one_more(&self, held: u32, capacity: u32) -> bool {
+        held < capacity.saturating_sub(self.reserved) && self.max.is_none_or(|max| held < max)
+    }
 }
 
 /// Whom an entry of `assign` or `deny` is about.

@@ -23,7 +23,7 @@ use tandem::name::{GroupName, ServerName, UserName, UserPattern};
 use tandem::repository::{self, Loaded, Survey};
 use tandem::statement::MemoryKey;
 
-use crate::history::{License, Rights, ServerTerms, Terms, Whom};
+use crate::history::{License, Limits, Rights, ServerTerms, Terms, Whom};
 use crate::scenario::{Reload, Time, Timing};
 
 pub use forge::Forged;
@@ -291,6 +291,10 @@ impl Subject {
                     .assign
                     .iter()
                     .any(|one| one.max_per_user.is_some() || one.max_per_address.is_some()),
+                limits: Some(Limits {
+                    reserved: seats.assign.iter().map(|one| one.reserve.0).sum(),
+                    max: seats.assign.iter().filter_map(|one| one.max.map(|max| max.0)).min(),
+                }),
             })
             .collect()
     }

@@ -1,21 +1,29 @@
 //! `failover`: a renewal sent later than `failoverAfter` + one heartbeat after the primary's death succeeds at the
-//! secondary, losing nothing; a new checkout is answered from its seats.
+//! secondary, losing nothing; a new checkout is answered from its seats, and succeeds where one is free.
 //!
 //! It looks at each death of the primary during which nothing else is broken: the secondary up and reachable, its
 //! disk well. A `grace` answer to a new checkout is well where the secondary had not read *paired* lately. It does
-//! not claim anything while something else is broken, nor of the wait before, nor
-//! of what is to be borrowed, which a server does not lend alone.
+//! not claim anything while something else is broken, nor of the wait before, nor of what is to be borrowed, which a
+//! server does not lend alone. A seat is free for sure where even with all that may have been granted unseen, and with
+//! every lease that may still be counted, no limit is reached; where nobody waits; and not in the mode `escrow`.
 
 use crate::history::{Ask, Fault};
-use crate::oracle::view::Death;
+use crate::oracle::view::{Death, Exchange};
 use crate::oracle::{Promise, View, Violation};
+use tandem::name::{HostName, UserName};
 
 /// How long after its disk is well again a server may take to start from it, in milliseconds.
 const SETTLED: u64 = 1_000;
 
+/// How much longer than a ttl a server may count a lease that it has heard nothing of: its share of the ttl, and some
+/// milliseconds for what is on its way.
+const COUNTED_LONGER: (u64, u64) = (20, 5_000);
+
 /// A time in which the primary is dead and nothing else is broken.
 struct Outage<'a> {
     secondary: &'a str,
+    /// When the primary died.
+    died: u64,
     from: u64,
     until: u64,
     in_step: bool,
@@ -58,11 +66,102 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
                     );
                     violations.push(Violation::new(Promise::Failover, reply.at, what));
                 }
+                Ask::Checkout { product, .. }
+                    if code == "no-seat-free"
+                        && outage.in_step
+                        && is_free(view, &outage, exchange) =>
+                {
+                    let what = format!(
+                        "`{}` answered a checkout with 409 ({code}) though a seat of `{product}` is free",
+                        outage.secondary
+                    );
+                    violations.push(Violation::new(Promise::Failover, reply.at, what));
+                }
                 _ => {}
             }
         }
     }
     violations
+}
+
+/// Whether a checkout that was refused must have found a seat.
+fn is_free(view: &View<'_>, outage: &Outage<'_>, refused: &Exchange<'_>) -> bool {
+    let (Ask::Checkout { product, user, host, seats: 1, borrow: false, .. }, Some(reply)) =
+        (refused.ask, &refused.answer)
+    else {
+        return false;
+    };
+    let terms = view.in_force(outage.died, reply.at);
+    let [terms] = terms.as_slice() else { return false };
+    let (Ok(user), Ok(host)) = (UserName::new(user), HostName::new(host)) else { return false };
+    let rights = terms.rights.iter().find(|of| of.product.eq_ignore_ascii_case(product));
+    let Some(rights) = rights.filter(|of| !of.has_personal_limits && of.allow(&user, &host)) else {
+        return false;
+    };
+    let is_matched = rights.matching(&user, &host).is_some_and(|of| of.contains(&true));
+    let (Some(limits), true) = (&rights.limits, is_matched) else { return false };
+    if view.is_escrow(outage.died, reply.at) {
+        return false;
+    }
+    let server = terms.servers.get(outage.secondary);
+    let capacity = |at| server.map_or(0, |server| server.capacity(product, at));
+    let capacity = capacity(refused.asked).min(capacity(reply.at));
+    maybe_held(view, outage, product, reply.at, terms.ttl)
+        .is_some_and(|held| limits.allow_one_more(held, capacity))
+}
+
+/// The most seats of a product that a server may count, which took over from a peer with which it was in step; unknown
+/// where somebody waits for one.
+fn maybe_held(
+    view: &View<'_>,
+    outage: &Outage<'_>,
+    product: &str,
+    at: u64,
+    ttl: u64,
+) -> Option<u32> {
+    let (share, slack) = COUNTED_LONGER;
+    let counted = ttl + ttl / share + slack;
+    // Whoever begins to serve gives every lease that it counts another ttl.
+    let is_over = |heard: u64| {
+        let fault = view.faults.iter().map(|(when, _)| *when).find(|when| *when >= heard);
+        fault.is_some_and(|fault| heard + counted < fault)
+    };
+    let mut held: u32 = 0;
+    for holding in view.holdings.values().filter(|one| one.product.eq_ignore_ascii_case(product)) {
+        let about = view.exchanges.iter().filter(|exchange| match exchange.ask {
+            Ask::Renew { lease, .. } => lease == holding.id,
+            _ => exchange.given().is_some_and(|(_, lease)| lease.id == holding.id),
+        });
+        let heard = about.map(|exchange| exchange.asked).max().unwrap_or(holding.asked);
+        let is_back = view.exchanges.iter().any(|exchange| {
+            matches!(exchange.ask, Ask::Release { lease, .. } if lease == holding.id)
+                && exchange
+                    .answer
+                    .as_ref()
+                    .is_some_and(|reply| (200..300).contains(&reply.status) && reply.at <= at)
+        });
+        let has_ended = is_back || (holding.borrowed.is_none() && is_over(heard));
+        if holding.asked <= at && !has_ended {
+            held = held.saturating_add(holding.seats);
+        }
+    }
+    for exchange in &view.exchanges {
+        let Ask::Checkout { product: of, seats, .. } = exchange.ask else { continue };
+        if !of.eq_ignore_ascii_case(product) || exchange.asked > at {
+            continue;
+        }
+        match &exchange.answer {
+            Some(reply) if reply.status == 202 => return None,
+            Some(reply) if matches!(reply.status, 200 | 201 | 403 | 409 | 429) => {}
+            Some(reply) if matches!(reply.code, Some("standby")) => {}
+            // What was sent to a dead server came to nothing.
+            _ if exchange.asked > outage.died && exchange.to != outage.secondary => {}
+            // Nobody knows what became of it.
+            _ if is_over(exchange.asked) => {}
+            _ => held = held.saturating_add(*seats),
+        }
+    }
+    Some(held)
 }
 
 fn outages<'a>(view: &View<'a>) -> Vec<Outage<'a>> {
@@ -89,7 +188,7 @@ fn outages<'a>(view: &View<'a>) -> Vec<Outage<'a>> {
             .filter(|(when, _, _)| (lately..=at).contains(when))
             .last()
             .is_some_and(|(_, active, paired)| active && paired);
-        found.push(Outage { secondary: peer, from, until, in_step });
+        found.push(Outage { secondary: peer, died: at, from, until, in_step });
     }
     found
 }
@@ -137,6 +236,42 @@ mod tests {
         story.crash(10_000, "lic-a");
         story.refuse(14_000, "bo", "lic-b", 503, "grace");
         story.check(PROMISE, "");
+    }
+
+    #[test]
+    fn a_refusal_is_seen_where_a_seat_is_free_for_sure() {
+        for (lost, released, seen) in
+            [(false, true, true), (false, false, false), (true, true, false)]
+        {
+            let mut story = Story::started();
+            story.grant(1_000, "ana", "lic-a", "L1");
+            story.grant(1_100, "bo", "lic-a", "L2");
+            if lost {
+                story.lose_grant(1_200, "dan", "lic-a");
+            }
+            if released {
+                story.release(2_000, "ana", "lic-a", "L1");
+            }
+            story.hear(9_900, "lic-b", true, true);
+            story.crash(10_000, "lic-a");
+            story.refuse(14_000, "cy", "lic-b", 409, "no-seat-free");
+            let judged = story.judged(PROMISE);
+            assert_eq!(judged.contains("a seat of `designer` is free"), seen, "{judged}");
+        }
+    }
+
+    #[test]
+    fn a_lease_that_ran_out_long_before_takes_no_seat() {
+        for (died, seen) in [(330_000, true), (310_000, false)] {
+            let mut story = Story::started();
+            story.grant(1_000, "ana", "lic-a", "L1");
+            story.grant(1_100, "bo", "lic-a", "L2");
+            story.renew(200_000, "bo", "lic-a", "L2", 200);
+            story.hear(died - 100, "lic-b", true, true);
+            story.crash(died, "lic-a");
+            story.refuse(died + 4_000, "cy", "lic-b", 409, "no-seat-free");
+            assert_eq!(!story.judged(PROMISE).is_empty(), seen, "{died}");
+        }
     }
 
     #[test]

@@ -2,9 +2,9 @@
 //!
 //! Somebody passed another when they asked first after the other one had been told of a place by a server, were given a
 //! seat by that server, and the other one's request was held there meanwhile, having kept the place all the time: for one
-//! who is not there a seat is kept, and another free one goes to whoever asks. It compares only two whom the same entries
-//! of `assign` match, where no limit is one person's. It claims nothing of places that one server gave and another one
-//! kept (whether the first could tell the second is not seen from outside), nor of a server whose disk was emptied.
+//! who is not there a seat is kept, and another free one goes to whoever asks. Of places that one server gave, the other
+//! one knows as soon as one of them has read *paired* since. It compares only two whom the same entries of `assign`
+//! match, where no limit is one person's, and claims nothing over a split or where a disk was emptied.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +16,8 @@ use crate::oracle::{Promise, View, Violation};
 
 /// A place is kept for a minute from each request; a little less, for clocks that differ.
 const KEPT: u64 = 55_000;
+/// How long a request and its answer may be on their way, together.
+const ON_ITS_WAY: u64 = 4_200;
 
 /// A use that asks for a seat, with all its requests in the order in which they were sent.
 struct Asking<'a> {
@@ -43,6 +45,7 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
     let waiting: Vec<&Asking<'_>> = uses.values().filter(queued).collect();
     let mut violations = Vec::new();
     for asking in uses.values() {
+        violations.extend(asking.passed_elsewhere(view, &waiting));
         let Some((server, first, given)) = asking.served_by_one() else { continue };
         if view.was_emptied(server, 0, given) {
             continue;
@@ -73,6 +76,79 @@ impl Asking<'_> {
         let first = self.requests.first()?.asked;
         let given = granted.given()?.0;
         others.all(|one| one.got(503).is_some()).then_some((granted.to, first, given))
+    }
+
+    /// Whom it passed at a server that knows both their places from its peer.
+    fn passed_elsewhere(&self, view: &View<'_>, waiting: &[&Self]) -> Option<Violation> {
+        let granted = self.requests.iter().find(|one| one.got(201).is_some())?;
+        let (given, _) = granted.given()?;
+        let first = self.requests.first()?.asked;
+        let passed = waiting.iter().find(|other| {
+            other.product == self.product
+                && other.user != self.user
+                && other.stands_before(self, view, granted, given)
+                && view.in_force(first, given).iter().all(|terms| alike(terms, self, other))
+        })?;
+        let (server, user, product, before) = (granted.to, self.user, self.product, passed.user);
+        let what = format!(
+            "`{server}` gave {user} a seat of `{product}` who first asked at {first}ms, while {before} waited before, \
+             as its peer knew"
+        );
+        Some(Violation::new(Promise::FairQueue, given, what))
+    }
+
+    /// Whether it was told of a place by one server before somebody else asked for the first time, which the other one
+    /// must know from its peer; has kept it since, and was held at the other one when that gave a seat.
+    fn stands_before(
+        &self,
+        later: &Self,
+        view: &View<'_>,
+        granted: &Exchange<'_>,
+        given: u64,
+    ) -> bool {
+        let told = self.requests.iter().find_map(|one| Some((*one, one.got(202)?.at)));
+        let (Some((place, told)), Some(first)) = (told, later.requests.first()) else {
+            return false;
+        };
+        let both = [place.to, granted.to];
+        let emptied = both.into_iter().any(|of| view.was_emptied(of, 0, given));
+        if place.to == granted.to
+            || told >= first.asked
+            || emptied
+            || view.was_split(both, told, given)
+        {
+            return false;
+        }
+        let mut heard = both.into_iter().flat_map(|of| view.heard_between(of, told + 1, given));
+        let Some((known, _, _)) = heard.find(|(_, active, paired)| *active && *paired) else {
+            return false;
+        };
+        // The later one may have got a place there before.
+        let mut asked = later.requests.iter().filter(|one| one.asked < granted.asked);
+        let is_sure = asked.all(|one| match &one.answer {
+            Some(reply) if reply.status == 202 => one.to == place.to || *known < one.asked,
+            Some(reply) => reply.status == 503,
+            None => false,
+        });
+        is_sure && self.is_held_since(place, granted.to, given)
+    }
+
+    /// Whether it kept the place that it got by a request, and was held at this server at that time.
+    fn is_held_since(&self, place: &Exchange<'_>, server: &str, at: u64) -> bool {
+        let mut kept_from = place.asked;
+        for one in self.requests.iter().filter(|one| one.asked > place.asked) {
+            match &one.answer {
+                Some(reply) if reply.status == 503 => {}
+                Some(reply) if reply.status == 202 && one.asked <= kept_from + KEPT => {
+                    kept_from = one.asked;
+                    if one.to == server && one.asked + ON_ITS_WAY < at && at < reply.at {
+                        return true;
+                    }
+                }
+                _ => return false,
+            }
+        }
+        false
     }
 
     /// Whether a request of its was held at this server all the time.
@@ -139,6 +215,24 @@ mod tests {
             PROMISE,
             "1010ms `lic-a` gave guest2 a seat of `designer` who first asked at 1000ms, while guest1 waited there before",
         );
+    }
+
+    #[test]
+    fn a_place_at_the_other_server_counts_once_the_two_are_paired() {
+        for (paired, first_at, seen) in
+            [(Some(9_000), "lic-b", true), (None, "lic-b", false), (Some(9_000), "lic-a", false)]
+        {
+            let mut story = Story::started();
+            story.queue(100, "guest1", "lic-b", "u1");
+            story.queue(1_000, "guest2", first_at, "u2");
+            if let Some(at) = paired {
+                story.hear(at, "lic-b", true, true);
+            }
+            story.hold(10_000, 30_000, "guest1", "lic-a", "u1");
+            story.give_use(20_000, "guest2", "lic-a", "u2", "L2");
+            let judged = story.judged(PROMISE);
+            assert_eq!(judged.contains("as its peer knew"), seen, "{judged}");
+        }
     }
 
     #[test]

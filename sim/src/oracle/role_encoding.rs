@@ -41,7 +41,8 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
     }
     for exchange in &view.exchanges {
         let Some((at, lease)) = exchange.given() else { continue };
-        let in_force = view.in_force(exchange.asked, at);
+        let mut in_force = view.in_force(exchange.asked, at);
+        in_force.retain(|terms| view.roles_may_be_in_effect(terms, at));
         let terms: Vec<&ServerTerms> =
             in_force.iter().filter_map(|terms| terms.servers.get(exchange.to)).collect();
         if terms.is_empty() {
@@ -162,6 +163,20 @@ mod tests {
             PROMISE,
             "510ms `lic-a` gave a lease from `designer-a`, which is not encoded for its role",
         );
+    }
+
+    #[test]
+    fn swapped_roles_are_not_in_effect_while_one_of_the_two_is_down_all_the_time() {
+        for (down, seen) in [(true, true), (false, false)] {
+            let mut story = Story::started();
+            if down {
+                story.kill(50, "lic-b");
+            }
+            story.commit(100, "lic-a", "sha256:swapped", 2);
+            story.licenses = vec!["designer-b".into()];
+            story.grant(300, "ana", "lic-a", "L1");
+            assert_eq!(!story.judged(PROMISE).is_empty(), seen, "{down}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use tandem::manifest::types::{Mode, Role};
 use tandem::name::UserPattern;
 
 use crate::history::{
-    Answered, Ask, Entry, Event, Fault, Lease, License, Rights, ServerTerms, Terms, Whom,
+    Answered, Ask, Entry, Event, Fault, Lease, License, Limits, Rights, ServerTerms, Terms, Whom,
 };
 use crate::oracle::Promise;
 
@@ -306,6 +306,7 @@ fn terms(bundle: &str, mode: Mode) -> Terms {
             assign: vec![Whom::Everyone],
             deny,
             has_personal_limits: false,
+            limits: Some(Limits { reserved: 0, max: None }),
         }],
         refused_for: None,
         mode,

@@ -210,6 +210,27 @@ impl<'a> View<'a> {
         })
     }
 
+    /// Whether the roles of a bundle may be in effect by this time, where they are others than before: they wait until
+    /// both servers run it, and one that was down since it was first asked for does not.
+    pub(crate) fn roles_may_be_in_effect(&self, terms: &Terms, at: u64) -> bool {
+        let of_it: Vec<_> =
+            self.commits.iter().filter(|one| one.terms.bundle == terms.bundle).collect();
+        let Some(asked) = of_it.iter().map(|one| one.asked).min() else { return true };
+        let generation = of_it.iter().map(|one| one.generation).min().unwrap_or_default();
+        let before = self.commits.iter().rev().find(|one| one.generation < generation);
+        let same = |before: &Terms| {
+            let role = |name| before.servers.get(name).map(|server| server.role);
+            terms.servers.iter().all(|(name, server)| role(name) == Some(server.role))
+        };
+        let was_up = |server: &String| {
+            let comes_up = |fault: &&(u64, &Fault)| {
+                (asked..=at).contains(&fault.0) && fault.1.leaves_up(server) == Some(true)
+            };
+            self.is_up(server, asked) || self.faults.iter().any(|fault| comes_up(&fault))
+        };
+        before.is_none_or(|before| same(before.terms)) || terms.servers.keys().all(was_up)
+    }
+
     /// The role that a server had for sure in between; none where a change of roles may fall into it.
     pub(crate) fn role(&self, server: &str, from: u64, to: u64) -> Option<Role> {
         let terms = self.in_force(from, to);
