@@ -40,7 +40,7 @@ named! {
         GraceThoughInStep = "grace-though-in-step",
         /// A server that begins to serve gives the leases that it knows no time.
         NoTimeAtStart = "no-time-at-start",
-        /// A secondary counts itself in step though the primary says that it is not.
+        /// A secondary that has served nobody counts itself in step as soon as it hears its primary.
         InStepByOwnView = "in-step-by-own-view",
         /// The ledger of a secondary that has served is overwritten, not merged.
         CatchUpOverwrites = "catch-up-overwrites",
@@ -54,7 +54,7 @@ named! {
         FirstPartOnly = "first-part-only",
         /// A secondary that is asked to hand over goes on serving.
         HandOverIgnored = "hand-over-ignored",
-        /// Two ledgers that end in one epoch count as equal.
+        /// Two ledgers that end in one epoch count as equal: the shorter one is not caught up.
         EqualEpochs = "equal-epochs-equal-ledgers",
         /// The holder of a seat that no assignment gives any more keeps it.
         RenewsUnentitled = "renews-unentitled",
@@ -96,7 +96,7 @@ named! {
         EscrowReusesExpired = "escrow-owner-reuses-expired-slot",
         /// Escrow: a held lease is returned, or joined, by a server that has no slot for it.
         EscrowReturnsUncovered = "escrow-other-returns-held-lease",
-        /// Escrow: a parked slot is freed before the other server knows that its lease ran out.
+        /// Escrow: a slot that is parked at one server is freed though its lease did not run out at the other.
         EscrowFreesUnheard = "escrow-frees-before-peer-knows",
         /// Escrow: a lease moves to the other server's slots before that has it there.
         EscrowShiftsAtOnce = "escrow-lease-moved-at-once",
@@ -104,7 +104,7 @@ named! {
         EscrowAnswersUncovered = "escrow-alone-answers-on-peers-slot",
         /// Escrow: a quota is raised before the other is durably lowered.
         CreditedBeforeDebitDurable = "quota-credited-before-debit-durable",
-        /// Escrow: what a fence or a snapshot made void is credited again when the ledgers are merged.
+        /// Escrow: slots that a fence, or a snapshot for a lost disk, made void are credited again at once.
         CreditedAgainAfterFence = "transfer-credited-after-fence-or-snapshot",
         /// Escrow: a fence takes the slots at once, without waiting for a ttl.
         FenceAtOnce = "escrow-fence-at-once",

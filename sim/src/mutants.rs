@@ -35,21 +35,21 @@ pub const fn scene(mutant: Mutant) -> Scene {
     let (promise, scenario) = match mutant {
         M::RoleNotInSignature => (P::RoleEncoding, "role-encoding"),
         M::ServesOutOfDate => (P::RoleEncoding, "license-ends-in-split"),
+        M::RolesAtOnce => (P::RoleEncoding, "swapped-roles"),
         M::StandsAloneForever => (P::RoleEncoding, "standalone-ends"),
         M::SecondaryIgnoresHeartbeats | M::TakesOverEarly => (P::OneVoice, "failover"),
-        M::AloneAtOnce | M::AnswersAtPeerLost => (P::Capacity, "lossy-link"),
-        M::HeldFromMemory => (P::Capacity, "repeated-requests"),
+        M::HandsOverServing => (P::OneVoice, "planned-handover"),
+        M::AloneAtOnce | M::AnswersAtPeerLost | M::EqualEpochs => (P::Capacity, "lossy-link"),
         M::NoGrace => (P::Capacity, "stale-takeover"),
         M::InStepByOwnView => (P::Capacity, "unlearned-secondary"),
         M::BorrowAlone => (P::Capacity, "borrowed-seats"),
         M::WakesServing => (P::Capacity, "paused-primary"),
-        M::HandsOverServing => (P::Capacity, "planned-handover"),
-        M::RolesAtOnce => (P::Capacity, "swapped-roles"),
         M::ClocksDriftFar => (P::Capacity, "suspended-clients"),
         M::AckBeforeSync | M::DiskIgnoresSync => (P::Durability, "failing-disk"),
         M::AckBeforePeer => (P::Durability, "slow-link"),
         M::CatchUpOverwrites => (P::Durability, "failback"),
-        M::AdoptedFromMemory => (P::Durability, "lone-survivor"),
+        M::HeldFromMemory => (P::Durability, "repeated-requests"),
+        M::AdoptedFromMemory => (P::Durability, "stale-takeover"),
         M::OffersTheEndAlone => (P::SameConfig, "conflicting-bundles"),
         M::BundleNotSaved => (P::SameConfig, "reload-during-failover"),
         M::KeepsBundle => (P::SameConfig, "degraded-apply"),
@@ -65,18 +65,17 @@ pub const fn scene(mutant: Mutant) -> Scene {
         M::HandOverIgnored => (P::Failback, "failback"),
         M::GraceRenewsNothing => (P::Outage, "lone-survivor"),
         M::NoTimeAtStart => (P::Outage, "total-outage"),
-        M::CatchUpNotSaved => (P::Convergence, "failback"),
+        M::CatchUpNotSaved => (P::Convergence, "graceful-stop"),
         M::DrainsInsteadOfRevoking => (P::Convergence, "revoked-after-split"),
         M::EscrowGrantsWhole
         | M::EscrowReusesExpired
         | M::EscrowReturnsUncovered
-        | M::EscrowFreesUnheard
-        | M::EscrowShiftsAtOnce
-        | M::EscrowAnswersUncovered
-        | M::EqualEpochs => (P::Capacity, "split-escrow"),
-        M::CreditedBeforeDebitDurable => (P::Capacity, "escrow-outage"),
-        M::CreditedAgainAfterFence => (P::Capacity, "escrow-early-return"),
-        M::FenceAtOnce => (P::Capacity, "escrow-fence"),
+        | M::EscrowFreesUnheard => (P::Capacity, "split-escrow"),
+        M::EscrowShiftsAtOnce => (P::Capacity, "escrow-power-failure"),
+        M::EscrowAnswersUncovered => (P::Capacity, "escrow-rush-hour"),
+        M::CreditedBeforeDebitDurable => (P::Capacity, "escrow-swapped-roles"),
+        M::CreditedAgainAfterFence => (P::Capacity, "escrow-lost-disk"),
+        M::FenceAtOnce => (P::Capacity, "escrow-stale-fence"),
     };
     Scene { promise, scenario }
 }

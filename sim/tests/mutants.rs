@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
 use std::collections::BTreeMap;
+use std::process::Command;
 
 use tandem::mutant::Mutant;
 use tandem_sim::mutants::{Effort, Ground, scene};

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use super::{Contents, End, Entry, Lease, Ledger, Position, Terms, borrow, ends_kept};
 use crate::measure::{Epoch, Moment};
+use crate::mutant;
 use crate::name::{LeaseId, UseId};
 
 impl Ledger {
@@ -125,7 +126,10 @@ fn united(mut one: Lease, other: Lease) -> Lease {
     one.granted = one.granted.min(other.granted);
     one.forced = one.forced.or(other.forced);
     // It lives where it lives on one side, and takes what it takes on either.
-    one.parked = one.parked && other.parked;
+    one.parked = match one.parked != other.parked {
+        true => mutant!(EscrowFreesUnheard),
+        false => one.parked,
+    };
     one.slots = one.slots.greater(&other.slots);
     one
 }

@@ -148,14 +148,6 @@ impl Quotas {
 
     /// The later of the two.
     pub(super) fn later(self, other: Self) -> Self {
-        if mutant!(CreditedAgainAfterFence) {
-            let mut both = self;
-            for (product, slots) in other.products {
-                let mine = both.slots(&product);
-                both.products.insert(product, mine.greater(&slots));
-            }
-            return both;
-        }
         if other.at > self.at { other } else { self }
     }
 
@@ -472,15 +464,15 @@ impl Ledger {
         }
         let quotas_settled =
             self.quotas.at.epoch != self.position.epoch || self.quotas.at.seq <= settled;
-        if !quotas_settled || !self.quotas.void.is_empty() {
+        let is_void = !self.quotas.void.is_empty();
+        if !quotas_settled || (is_void && !mutant!(CreditedAgainAfterFence)) {
             return Vec::new();
         }
         let mut records = Vec::new();
         let parked: Vec<LeaseId> = self
             .leases
             .values()
-            .filter(|entry| entry.lease.parked)
-            .filter(|entry| entry.changed <= settled || mutant!(EscrowFreesUnheard))
+            .filter(|entry| entry.lease.parked && entry.changed <= settled)
             .map(|entry| entry.lease.id.clone())
             .collect();
         for id in parked {

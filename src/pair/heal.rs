@@ -210,10 +210,10 @@ impl Pair {
             return;
         }
         let position = self.ledger.position();
-        let ahead = hello.position > position
-            && !(hello.position.epoch == position.epoch && mutant!(EqualEpochs));
+        let ahead = hello.position > position;
         let must_hand_over = hello.served || link.state == State::Active || ahead;
         let (forgot, lacks) = (self.has_forgotten(hello), self.may_lack(hello));
+        let same_epoch = hello.position.epoch == position.epoch;
         if must_hand_over && !link.asked && !mutant!(CatchUpOverwrites) {
             self.ask(out);
         } else if matches!(self.phase, Phase::Recovering { .. }) {
@@ -227,6 +227,10 @@ impl Pair {
             }
             if forgot {
                 self.lose_peers_slots(out);
+            }
+            if same_epoch && mutant!(EqualEpochs) {
+                self.turn_to_peer(Peering::CatchingUp);
+                return self.on_caught_up(position, out);
             }
             self.catch_up(out);
         }

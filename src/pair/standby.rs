@@ -28,11 +28,12 @@ impl Pair {
         let caught_up = !self.facts.served;
         let Phase::Standby(standby) = &mut self.phase else { return };
         let was = standby.in_step;
-        if beat.paired && caught_up && !standby.handing_over {
+        let may_be = caught_up && !standby.handing_over;
+        if may_be && (beat.paired || mutant!(InStepByOwnView)) {
             standby.in_step = true;
             standby.of_grace = beat.grace;
             standby.acked = acked.map_or(standby.acked, |at| at.max(standby.acked));
-        } else if !mutant!(InStepByOwnView) {
+        } else {
             standby.in_step = false;
         }
         let is = standby.in_step;

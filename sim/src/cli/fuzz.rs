@@ -9,11 +9,12 @@ use clap::Args;
 use serde_json::{Value, json};
 use tandem::manifest::types::Mode;
 use tandem::measure::Span;
+use tandem::mutant::{self, Mutant};
 use tandem::seam::World;
 
 use super::mode::ModeArg;
 use super::progress::Lines;
-use super::{Format, pretty, print, quoted, say};
+use super::{Format, HAS_MUTANTS, mutant, pretty, print, quoted, say};
 use crate::fuzz::{Failed, Found, fuzz};
 use crate::run::{Run, Verdict};
 use crate::world::core_world::States;
@@ -46,6 +47,9 @@ pub(super) struct FuzzArgs {
     /// How to print the results.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
+    /// Breaks one line of the product on purpose, to learn which faults show it.
+    #[arg(long, value_name = "NAME", value_parser = mutant, hide = !HAS_MUTANTS)]
+    mutant: Option<Mutant>,
 }
 
 impl FuzzArgs {
@@ -57,6 +61,7 @@ impl FuzzArgs {
 
 /// Fuzzes, writes what failed, prints what was found.
 pub(super) fn run(args: &FuzzArgs, setups: &[Setup]) -> io::Result<Verdict> {
+    args.mutant.into_iter().for_each(mutant::choose);
     let clock = World::real().clock;
     let end = clock.now().moment + args.lasts;
     let jobs = super::jobs(args.jobs);

@@ -4,8 +4,9 @@ use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
+use tandem::mutant::{self, Mutant};
 
-use super::{Trouble, print, say};
+use super::{HAS_MUTANTS, Trouble, mutant, print, say};
 use crate::history;
 use crate::regression::Regression;
 use crate::report::{Campaign, human};
@@ -22,6 +23,9 @@ pub(super) struct ReplayArgs {
     /// Writes what was seen in it, an event a line.
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
+    /// Breaks one line of the product on purpose, as it was when the run was recorded.
+    #[arg(long, value_name = "NAME", value_parser = mutant, hide = !HAS_MUTANTS)]
+    mutant: Option<Mutant>,
 }
 
 /// What `shrink` takes.
@@ -51,6 +55,7 @@ pub(super) fn replay(
     regression: &Regression,
     setup: &Setup,
 ) -> io::Result<Verdict> {
+    args.mutant.into_iter().for_each(mutant::choose);
     let run = regression.replay(setup);
     if let Some(file) = &args.history {
         std::fs::write(file, history::write(&run.entries)?)?;
