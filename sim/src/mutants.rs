@@ -71,7 +71,7 @@ pub const fn scene(mutant: Mutant) -> Scene {
         | M::EscrowReusesExpired
         | M::EscrowReturnsUncovered
         | M::EscrowFreesUnheard => (P::Capacity, "split-escrow"),
-        M::EscrowShiftsAtOnce => (P::Capacity, "escrow-power-failure"),
+        M::EscrowShiftsAtOnce => (P::Capacity, "escrow-handover"),
         M::EscrowAnswersUncovered => (P::Capacity, "escrow-rush-hour"),
         M::CreditedBeforeDebitDurable => (P::Capacity, "escrow-swapped-roles"),
         M::CreditedAgainAfterFence => (P::Capacity, "escrow-lost-disk"),

@@ -252,6 +252,9 @@ pub struct Reload {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub lend: Option<u32>,
+    /// The same manifest with one more operator, who signs whatever is applied after it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub add_operator: bool,
     /// The same manifest with the roles of the two servers swapped, each with license files of its new role.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub swap_roles: bool,
@@ -446,6 +449,7 @@ impl Reload {
             self.deny.is_some(),
             self.primary_licenses_end.is_some(),
             self.lend.is_some(),
+            self.add_operator,
             self.swap_roles,
             self.revoke,
             self.standalone.is_some(),

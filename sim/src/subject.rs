@@ -16,12 +16,12 @@ use tandem::license;
 use tandem::manifest::check::{Circumstances, Running};
 use tandem::manifest::finding::Severity;
 use tandem::manifest::types::{
-    Borrow, Denial, Manifest, Member, Mode, OnOverGrant, Role, User, Who,
+    Borrow, Denial, Manifest, Member, Mode, OnOverGrant, Role, SshPublicKey, User, Who,
 };
 use tandem::measure::{Seats, Span, Timestamp};
 use tandem::name::{GroupName, ServerName, UserName, UserPattern};
 use tandem::repository::{self, Loaded, Survey};
-use tandem::statement::MemoryKey;
+use tandem::statement::{MemoryKey, Signs as _};
 
 use crate::history::{License, Limits, Rights, ServerTerms, Terms, Whom};
 use crate::scenario::{Reload, Time, Timing};
@@ -44,6 +44,8 @@ pub struct Subject {
     pub config: Arc<Config>,
     /// The date at which the run starts.
     pub start: Timestamp,
+    /// Whether the operator signs it who was added before, instead of the first one.
+    pub is_by_added: bool,
 }
 
 /// Why a configuration cannot be simulated.
@@ -98,7 +100,8 @@ impl Subject {
         let config = Arc::new(Config::compile(&bundle).map_err(wrong)?);
         let files = bundle.licenses().iter().map(|file| file.pem.as_bytes());
         let start = date.unwrap_or_else(|| day_after_issue(files));
-        Ok(Self { name: name.to_owned(), manifest, bundle, config, start })
+        let is_by_added = false;
+        Ok(Self { name: name.to_owned(), manifest, bundle, config, start, is_by_added })
     }
 
     /// The example that is compiled in: a design studio with two products.
@@ -187,6 +190,11 @@ impl Subject {
         if reload.swap_roles {
             return self.with_roles_swapped();
         }
+        if reload.add_operator {
+            let added = SshPublicKey(Self::added_operator().public().to_string());
+            manifest.trust.operators.push(added);
+            return Self::new(&self.name, manifest, self.files(), Some(self.start));
+        }
         // License dates are whole seconds.
         let whole = |time: Timestamp| Timestamp::from_ms(time.secs() * 1_000);
         let ends = |time: &Time| whole(self.start + time.resolve(&self.timing()));
@@ -214,7 +222,19 @@ impl Subject {
             .collect()
     }
 
-    /// Whoever signs what is applied in a run of this seed.
+    /// Whoever a reload adds to the operators.
+    #[must_use]
+    pub fn added_operator() -> MemoryKey {
+        MemoryKey::from_seed(seeded(0, "added operator"), "added@tandem-sim")
+    }
+
+    /// Whoever signs this in a run of this seed.
+    #[must_use]
+    pub fn signer(&self, seed: u64) -> MemoryKey {
+        if self.is_by_added { Self::added_operator() } else { Self::operator(seed) }
+    }
+
+    /// Whoever signs what is applied in a run of this seed, and is told to the servers as trusted.
     #[must_use]
     pub fn operator(seed: u64) -> MemoryKey {
         MemoryKey::from_seed(seeded(seed, "operator"), "operator@tandem-sim")

@@ -63,7 +63,7 @@ pub async fn work(pair: [Target; 2], mut tasks: mpsc::UnboundedReceiver<Task>, c
                 allow_large_change: false,
                 degraded: *degraded,
             };
-            let signer = Subject::operator(common.seed);
+            let signer = subject.signer(common.seed);
             let applied = apply(&http, &signer, &views, None, &order, &mut |_| {}).await;
             let said = match &applied {
                 Ok(applied) => format!("{applied:?}"),

@@ -128,20 +128,24 @@ impl Asking<'_> {
         let is_sure = asked.all(|one| match &one.answer {
             Some(reply) if reply.status == 202 => one.to == place.to || *known < one.asked,
             Some(reply) => reply.status == 503,
-            None => false,
+            None => one.to == place.to || !view.is_up(one.to, one.asked),
         });
-        is_sure && self.is_held_since(place, granted.to, given)
+        is_sure && self.is_held_since(place, granted.to, given, view)
     }
 
     /// Whether it kept the place that it got by a request, and was held at this server at that time.
-    fn is_held_since(&self, place: &Exchange<'_>, server: &str, at: u64) -> bool {
+    fn is_held_since(&self, place: &Exchange<'_>, server: &str, at: u64, view: &View<'_>) -> bool {
         let mut kept_from = place.asked;
         for one in self.requests.iter().filter(|one| one.asked > place.asked) {
             match &one.answer {
+                // Had it got a seat by it, it would be told of no place later.
+                None => {}
                 Some(reply) if reply.status == 503 => {}
                 Some(reply) if reply.status == 202 && one.asked <= kept_from + KEPT => {
                     kept_from = one.asked;
-                    if one.to == server && one.asked + ON_ITS_WAY < at && at < reply.at {
+                    // What is sent to a dead server is sent again once it is back.
+                    let arrives = one.asked.max(view.started(server, at)) + ON_ITS_WAY;
+                    if one.to == server && arrives < at && at < reply.at {
                         return true;
                     }
                 }

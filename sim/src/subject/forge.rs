@@ -75,7 +75,7 @@ impl Subject {
     /// # Errors
     /// There is no bundle of it.
     pub fn reissued(&self) -> Result<Self, SubjectError> {
-        self.relicensed(|_| {})
+        Ok(Self { is_by_added: self.is_by_added, ..self.relicensed(|_| {})? })
     }
 
     /// The same with its licenses changed, and signed anew by a vendor of the simulation.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use crate::scenario::{Action, Plan, Reload, Scenario, ScenarioError};
+use crate::scenario::{Action, Plan, Scenario, ScenarioError};
 use crate::subject::{Subject, SubjectError};
 use crate::world::core_world::Ground;
 
@@ -48,15 +48,17 @@ impl Setup {
         let subject = in_mode(subject)?;
         let plan = scenario.plan(&subject.manifest)?;
         let mut reloads = Vec::new();
+        let mut is_by_added = false;
         for (_, action) in &plan.actions {
-            match action {
-                Action::Reload(Reload { manifest: Some(manifest), .. }) => {
-                    let next = Subject::load(&folder.join(manifest), Some(subject.start))?;
-                    reloads.push(in_mode(next)?);
+            let Action::Reload(reload) = action else { continue };
+            let next = match &reload.manifest {
+                Some(manifest) => {
+                    in_mode(Subject::load(&folder.join(manifest), Some(subject.start))?)?
                 }
-                Action::Reload(reload) => reloads.push(subject.reloaded(reload)?),
-                _ => {}
-            }
+                None => subject.reloaded(reload)?,
+            };
+            reloads.push(Subject { is_by_added, ..next });
+            is_by_added |= reload.add_operator;
         }
         Ok(Self::new(subject, plan, reloads))
     }

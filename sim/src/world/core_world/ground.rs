@@ -39,7 +39,6 @@ pub(crate) struct Ground {
     pub(super) configs: Vec<Arc<Config>>,
     /// What is offered.
     pub(super) forged: BTreeMap<Forgery, Offered>,
-    operator: MemoryKey,
     statements: Mutex<BTreeMap<About, SignedStatement>>,
 }
 
@@ -49,6 +48,7 @@ pub(super) struct Applied {
     pub(super) config: Arc<Config>,
     pub(super) hash: String,
     pub(super) terms: Arc<Terms>,
+    signer: MemoryKey,
 }
 
 /// A bundle that no server may take, and what a server makes of it.
@@ -88,7 +88,6 @@ impl Ground {
             configs: bundles.iter().map(|one| Arc::clone(&one.config)).collect(),
             bundles,
             forged,
-            operator,
             statements: Mutex::default(),
         })
     }
@@ -106,7 +105,7 @@ impl Ground {
         if let Some(signed) = known.get(&key) {
             return Some(signed.clone());
         }
-        let config = &self.bundles.get(bundle)?.config;
+        let Applied { config, signer, .. } = self.bundles.get(bundle)?;
         let named = self.servers.iter().zip(base);
         let base = named.filter_map(|(name, base)| base.map(|base| (name.clone(), base))).collect();
         let source =
@@ -117,7 +116,7 @@ impl Ground {
             generation,
             ..ApplyStatement::new(pair, hash, base, operators, self.start, source)
         };
-        let signed = SignedStatement::sign_apply(statement, &self.operator).ok()?;
+        let signed = SignedStatement::sign_apply(statement, signer).ok()?;
         known.insert(key, signed.clone());
         Some(signed)
     }
@@ -129,6 +128,7 @@ impl Applied {
             config: Arc::clone(&subject.config),
             hash: subject.bundle.hash().to_string(),
             terms: Arc::new(subject.terms()),
+            signer: subject.signer(0),
         }
     }
 }
