@@ -397,9 +397,14 @@ impl Ledger {
                     self.queue.remove(use_id);
                 }
                 let before = self.remove(&lease.id);
-                let charge = match &lease.forced {
-                    Some(reason) => Charge::Revoked(reason.clone()),
-                    None => Charge::Assignment(lease.assignment as usize),
+                let charge = match (&lease.forced, &before) {
+                    (Some(reason), _) => Charge::Revoked(reason.clone()),
+                    // Only a bundle gives back what a bundle took.
+                    (
+                        None,
+                        Some(Entry { charge: taken @ (Charge::Revoked(_) | Charge::Kept), .. }),
+                    ) => taken.clone(),
+                    (None, _) => Charge::Assignment(lease.assignment as usize),
                 };
                 let ends = borrow::ends_of(&lease, before.as_ref(), terms.now.moment);
                 let changed = self.position.seq;

@@ -783,6 +783,20 @@ fn a_lowered_capacity_takes_no_held_seat() {
 }
 
 #[test]
+fn a_seat_that_nothing_gives_any_more_stays_refused_when_a_window_of_it_is_closed() {
+    let mut script = Script::paired(3);
+    let one = script.checkout(A, "ana", "u1").expect("a seat");
+    let two = script.checkout(A, "ana", "u2").expect("one more window");
+    for at in [A, B] {
+        script.commit(at, config_of(3, &serde_json::json!([{"user": "bo*"}])), 2);
+    }
+    assert!(matches!(script.renew(A, &one), Err(Refusal::Revoked { .. })));
+    let token = script.token(&one);
+    script.command(A, Command::Release(token));
+    assert!(matches!(script.renew(A, &two), Err(Refusal::Revoked { .. })));
+}
+
+#[test]
 fn a_primary_that_was_paused_starts_anew() {
     let mut script = Script::paired(3);
     let held = script.checkout(A, "ana", "u1").expect("a seat");
