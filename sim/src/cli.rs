@@ -13,13 +13,14 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::ProgressBar;
+use progress::Lines;
 use tandem::measure::Timestamp;
 use tandem::mutant::Mutant;
 
 use crate::check::{CheckArgs, check};
 use crate::explore;
 use crate::history;
-use crate::report::{Campaign, github, human, json, junit, verdict};
+use crate::report::{Campaign, Command, github, human, json, junit, verdict};
 use crate::run::{Run, Verdict, World, both_worlds, campaign};
 use crate::scenario::{Builtin, Scenario, builtin};
 use crate::subject::Subject;
@@ -30,6 +31,8 @@ use crate::world::{core_world, turmoil_world};
 const HAS_MUTANTS: bool = cfg!(feature = "mutants");
 /// The exit code of a mistake in the arguments or in a file that they name.
 const USAGE: u8 = 64;
+/// How many seeds one campaign has at most: what came of each is kept to its end.
+const SEEDS_MAX: u64 = 1_000_000;
 /// The exit code of a reader that has gone away, or of a report that could not be written.
 const UNWRITTEN: u8 = 4;
 
@@ -78,7 +81,8 @@ struct RunArgs {
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
     /// One seed.
-    #[arg(long, value_name = "N", conflicts_with = "seeds")]
+    #[arg(long, value_name = "N", conflicts_with_all = ["seeds", "shard"],
+        value_parser = clap::value_parser!(u64).range(..u64::MAX))]
     seed: Option<u64>,
     /// The seeds from A to B, without B.
     #[arg(long, value_name = "A..B", value_parser = seeds, default_value = "0..20")]
@@ -154,7 +158,13 @@ fn seeds(text: &str) -> Result<Seeds, String> {
     let wrong = || "seeds are a range like `0..100`, its end left out".to_owned();
     let (first, end) = text.split_once("..").ok_or_else(wrong)?;
     let range = first.parse().map_err(|_| wrong())?..end.parse().map_err(|_| wrong())?;
-    if range.is_empty() { Err("there is no seed in this range".into()) } else { Ok(Seeds(range)) }
+    if range.is_empty() {
+        return Err("there is no seed in this range".into());
+    }
+    if range.end - range.start > SEEDS_MAX {
+        return Err(format!("these are more than {SEEDS_MAX} seeds: run them in parts"));
+    }
+    Ok(Seeds(range))
 }
 
 fn share(text: &str) -> Result<Share, String> {
@@ -201,6 +211,15 @@ enum Trouble {
         /// Why.
         error: io::Error,
     },
+    /// One file for what was seen in many runs.
+    #[error(
+        "{}: `--history` takes the run of one scenario, and there are several in this folder: name one of them",
+        .0.display()
+    )]
+    Histories(PathBuf),
+    /// A part of a campaign that is empty.
+    #[error("no seed of this range is in this part of it: there are fewer seeds than parts")]
+    NoSeeds,
     /// A folder without scenarios.
     #[error("{}: there is no scenario (`*.yaml`) in this folder", .0.display())]
     Empty(PathBuf),
@@ -283,6 +302,9 @@ pub fn run() -> ExitCode {
             Err(trouble) => return unusable(&trouble),
         },
         Verb::Run(args) => match prepared(&args).and_then(|ready| mutated(&args, ready)) {
+            Ok(prepared) if prepared.iter().any(|one| jobs_of(&args, one).is_empty()) => {
+                return unusable(&Trouble::NoSeeds);
+            }
             Ok(prepared) => run_all(&args, &prepared),
             Err(trouble) => return unusable(&trouble),
         },
@@ -306,6 +328,12 @@ fn print(text: &str) -> io::Result<()> {
     let mut stream = anstream::stdout().lock();
     stream.write_all(text.as_bytes())?;
     stream.flush()
+}
+
+/// Writes a file; the error names it.
+fn write(file: &Path, text: &str) -> io::Result<()> {
+    std::fs::write(file, text)
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.display())))
 }
 
 /// Says something beside the results. Standard error may be gone, and then nobody listens.
@@ -338,6 +366,15 @@ fn pretty(value: &serde_json::Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
 }
 
+/// The text of a file.
+fn read(file: &Path) -> Result<String, Trouble> {
+    let text = std::fs::read_to_string(file).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => io::Error::new(error.kind(), "this is no text in UTF-8"),
+        _ => error,
+    });
+    text.map_err(|error| Trouble::Read { file: file.to_owned(), error })
+}
+
 /// A scenario that is ready to run.
 struct Prepared {
     name: String,
@@ -346,10 +383,6 @@ struct Prepared {
 
 fn prepared(args: &RunArgs) -> Result<Vec<Prepared>, Trouble> {
     let path = Path::new(&args.scenario);
-    let read = |file: &Path| {
-        std::fs::read_to_string(file)
-            .map_err(|error| Trouble::Read { file: file.to_owned(), error })
-    };
     if let Some(builtin) = builtin(&args.scenario) {
         return Ok(vec![one(args, builtin.name, builtin.text, None)?]);
     }
@@ -363,13 +396,18 @@ fn prepared(args: &RunArgs) -> Result<Vec<Prepared>, Trouble> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(path).map_err(failed)? {
         let file = entry.map_err(failed)?.path();
-        if file.extension().is_some_and(|end| end == "yaml" || end == "yml") {
+        let is_hidden =
+            file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !is_hidden && file.extension().is_some_and(|end| end == "yaml" || end == "yml") {
             files.push(file);
         }
     }
     files.sort();
     if files.is_empty() {
         return Err(Trouble::Empty(path.to_owned()));
+    }
+    if args.history.is_some() && files.len() > 1 {
+        return Err(Trouble::Histories(path.to_owned()));
     }
     files
         .iter()
@@ -416,30 +454,44 @@ fn run_all(args: &RunArgs, prepared: &[Prepared]) -> io::Result<Verdict> {
     let jobs = jobs(args.jobs);
     let all: Vec<_> = prepared.iter().map(|one| jobs_of(args, one)).collect();
     let progress = progress(all.iter().map(Vec::len).sum::<usize>() as u64);
+    let clock = tandem::seam::World::real().clock;
+    let (begun, lines) = (clock.now().moment, Lines::default());
     let mut campaigns = Vec::new();
-    for (Prepared { name, setup }, seeds) in prepared.iter().zip(all) {
+    for (at, (Prepared { name, setup }, seeds)) in prepared.iter().zip(all).enumerate() {
         progress.set_message(name.clone());
         let run = |seed, world| match world {
             World::Core => core_world::run(setup, seed),
             World::Turmoil => turmoil_world::run(setup, seed),
         };
-        let runs = campaign(&seeds, jobs, &run, &|_| progress.inc(1));
+        let done = |_: &Run| {
+            progress.inc(1);
+            let elapsed = clock.now().moment.since(begun).to_std();
+            if progress.is_hidden() && lines.is_due(elapsed) {
+                let (of, seconds) = (prepared.len(), elapsed.as_secs());
+                say(&format!(
+                    "{} seeds in {seconds} s, now {name}, scenario {} of {of}\n",
+                    progress.position(),
+                    at + 1
+                ));
+            }
+        };
+        let runs = campaign(&seeds, jobs, &run, &done);
         campaigns.push(Campaign {
             scenario: name.clone(),
             subject: setup.subject.name.clone(),
             bundle: setup.subject.bundle.hash().to_string(),
             promises: setup.plan.promises.clone(),
-            command: command(args, name, prepared.len()),
+            command: Command::Seeds(command(args, name, prepared.len())),
             notes: notes(setup),
             runs,
         });
     }
     progress.finish_and_clear();
     if let Some(file) = &args.junit {
-        std::fs::write(file, junit(&campaigns))?;
+        write(file, &junit(&campaigns))?;
     }
     if let (Some(file), Some(run)) = (&args.history, last(&campaigns)) {
-        std::fs::write(file, history::write(&run.entries)?)?;
+        write(file, &history::write(&run.entries)?)?;
     }
     match args.format {
         Format::Human => print(&human(&campaigns))?,

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tandem::manifest::types::Mode;
 use tandem::measure::{Seats, Span};
-use tandem::name::UserName;
+use tandem::name::{UserName, UserPattern};
 use tandem::seen::{Mark, Marks};
 
 use crate::oracle::Promise;
@@ -90,9 +90,16 @@ pub fn setup(manifest: Option<&Path>, mode: Option<Mode>) -> Result<Setup, Subje
 }
 
 fn reloads_of() -> Vec<Reload> {
-    let user = |name: &str| Reload { add_user: UserName::new(name).ok(), ..Reload::default() };
-    let fewer = Reload { seats_percent: Some(60), ..Reload::default() };
-    vec![user("tandem-sim-one"), fewer, user("tandem-sim-two")]
+    let none = Reload::default;
+    vec![
+        Reload { add_user: UserName::new("tandem-sim-one").ok(), ..none() },
+        Reload { seats_percent: Some(60), ..none() },
+        Reload { deny: UserPattern::new("sim-*").ok(), ..none() },
+        Reload { revoke: true, ..none() },
+        Reload { primary_licenses_end: "50s".parse().ok(), ..none() },
+        Reload { standalone: "20s".parse().ok(), ..none() },
+        Reload { add_user: UserName::new("tandem-sim-two").ok(), ..none() },
+    ]
 }
 
 fn small(subject: &Subject) -> Result<Subject, SubjectError> {
@@ -142,10 +149,30 @@ pub struct Failed {
 }
 
 impl Found {
-    /// The marks that no run came to.
+    /// The marks that no run came to, though a pair of a mode that was run can.
     pub fn unseen(&self) -> impl Iterator<Item = Mark> {
-        let seen = self.seen;
-        Mark::ALL.iter().copied().filter(move |mark| !seen.has(*mark))
+        let can = |mark: Mark| self.modes.keys().any(|mode| has_mark(*mode, mark));
+        Mark::ALL.iter().copied().filter(move |mark| can(*mark) && !self.seen.has(*mark))
+    }
+}
+
+/// Whether a pair of this mode can come to a mark.
+const fn has_mark(mode: Mode, mark: Mark) -> bool {
+    match mark {
+        // Escrow needs no grace, and has no seats over the capacity to revoke.
+        Mark::RefusedInGrace | Mark::SurplusRevoked => matches!(mode, Mode::Mirror),
+        Mark::Parked
+        | Mark::Revived
+        | Mark::FreedParked
+        | Mark::Shifted
+        | Mark::QuotasMoved
+        | Mark::TransferRepeated
+        | Mark::Fenced
+        | Mark::Replaced
+        | Mark::FenceLifted
+        | Mark::RefusedUncovered
+        | Mark::SlotsLost => matches!(mode, Mode::Escrow),
+        _ => true,
     }
 }
 

@@ -430,6 +430,13 @@ pub enum Fault {
         /// Which.
         server: String,
     },
+    /// A server's wall clock was set.
+    Clock {
+        /// Whose.
+        server: String,
+        /// Ahead by so many milliseconds; back where it is negative.
+        ms: i64,
+    },
 }
 
 impl Fault {

@@ -24,12 +24,21 @@ pub struct Campaign {
     pub bundle: String,
     /// The promises that were judged.
     pub promises: Vec<Promise>,
-    /// The beginning of the command that replays a seed: all but the seed.
-    pub command: String,
+    /// The command that was given, without the choice of seeds.
+    pub command: Command,
     /// What is to be said before anything else: licenses that give no seats at the date of the run.
     pub notes: Vec<String>,
     /// The runs, by seed.
     pub runs: Vec<Run>,
+}
+
+/// A command that runs something again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// One that takes a seed and a world.
+    Seeds(String),
+    /// One of a recorded run, which says all.
+    Recorded(String),
 }
 
 /// A failure as reports tell it.
@@ -86,7 +95,12 @@ impl Campaign {
     /// The command that replays a failure.
     #[must_use]
     pub fn replay(&self, failure: &Failure<'_>) -> String {
-        format!("{} --seed {} --world {}", self.command, failure.seed, failure.world.as_str())
+        match &self.command {
+            Command::Seeds(command) => {
+                format!("{command} --seed {} --world {}", failure.seed, failure.world.as_str())
+            }
+            Command::Recorded(command) => command.clone(),
+        }
     }
 
     /// How many seeds were run.
@@ -183,7 +197,7 @@ pub(crate) mod sample {
             bundle: "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
                 .into(),
             promises: vec![Promise::Capacity, Promise::Failover],
-            command: "tandem-sim run failover".into(),
+            command: Command::Seeds("tandem-sim run failover".into()),
             notes: Vec::new(),
             runs: vec![run(0, 3_200), run(1, 4_150), run(2, 40)],
         }

@@ -306,6 +306,11 @@ pub fn transitions(entries: &[Entry], until: u64) -> Vec<(u64, String, String)> 
                 Fault::Resume { server } => (server.clone(), "goes on".to_owned()),
                 Fault::Handover { to } => (to.clone(), "is handed over to".to_owned()),
                 Fault::Fence { server } => (server.clone(), "is fenced".to_owned()),
+                Fault::Clock { server, ms } => {
+                    let way = if *ms < 0 { "back" } else { "ahead" };
+                    let by = Span::from_ms(ms.unsigned_abs());
+                    (server.clone(), format!("clock: set {way} by {by}"))
+                }
             },
             _ => continue,
         };

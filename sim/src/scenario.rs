@@ -10,12 +10,15 @@ mod plan;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tandem::manifest::types::Mode;
-use tandem::measure::Timestamp;
+use tandem::measure::{Span, Timestamp};
 use tandem::name::{ProductName, UserName, UserPattern};
 
 pub use builtin::{Builtin, builtin};
 pub use expression::{Limit, SpanRange, Time, Timing};
 pub use plan::{Action, Expected, Mishap, Plan};
+
+/// How long a scenario lasts at most.
+pub(crate) const LONGEST: Span = Span::from_secs(31 * 86_400);
 
 /// What breaks when on a simulated pair, and what must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -385,6 +388,19 @@ pub enum ScenarioError {
         /// What is wrong.
         problem: &'static str,
     },
+    /// It ends before its own last step or expectation.
+    #[error(
+        "`lasts` is {lasts}, and something happens or is expected at {last}: make it as long, or leave it out"
+    )]
+    Lasts {
+        /// How long it lasts.
+        lasts: Span,
+        /// When the last thing happens.
+        last: Span,
+    },
+    /// It would take too long to run.
+    #[error("this takes {0} of simulated time: a scenario lasts {LONGEST} at most")]
+    TooLong(Span),
     /// The number of clients is out of range.
     #[error("`clients.count` is 1 to 1000, not {0}")]
     Clients(u32),
@@ -400,7 +416,7 @@ impl Scenario {
     /// The text is no scenario, or a step or an expectation does not say what it must.
     pub fn parse(text: &str) -> Result<Self, ScenarioError> {
         let scenario: Self =
-            serde_yaml::from_str(text).map_err(|error| ScenarioError::Shape(error.to_string()))?;
+            serde_yaml::from_str(text).map_err(|error| ScenarioError::Shape(shape(&error)))?;
         scenario.check()?;
         Ok(scenario)
     }
@@ -436,6 +452,18 @@ impl Scenario {
             }
         }
         Ok(())
+    }
+}
+
+/// What is wrong with a YAML text, and where.
+fn shape(error: &serde_yaml::Error) -> String {
+    let error = error.without_snippet();
+    let what = error.render_with_formatter(&serde_yaml::UserMessageFormatter);
+    match error.location() {
+        Some(at) if !what.contains("line ") => {
+            format!("line {} column {}: {what}", at.line(), at.column())
+        }
+        _ => what,
     }
 }
 

@@ -14,7 +14,7 @@ use tandem::seam::World;
 
 use super::mode::ModeArg;
 use super::progress::Lines;
-use super::{Format, HAS_MUTANTS, mutant, pretty, print, quoted, say};
+use super::{Format, HAS_MUTANTS, mutant, pretty, print, quoted, say, write};
 use crate::fuzz::{Failed, Found, fuzz};
 use crate::run::{Run, Verdict};
 use crate::world::core_world::States;
@@ -33,7 +33,8 @@ pub(super) struct FuzzArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
     /// The first seed.
-    #[arg(long, value_name = "S", default_value_t = 0)]
+    #[arg(long, value_name = "S", default_value_t = 0,
+        value_parser = clap::value_parser!(u64).range(..u64::MAX))]
     seed: u64,
     /// The manifest to simulate, instead of the example with few seats.
     #[arg(long, value_name = "FILE")]
@@ -62,6 +63,10 @@ impl FuzzArgs {
 /// Fuzzes, writes what failed, prints what was found.
 pub(super) fn run(args: &FuzzArgs, setups: &[Setup]) -> io::Result<Verdict> {
     args.mutant.into_iter().for_each(mutant::choose);
+    if args.out.exists() && !args.out.is_dir() {
+        let what = format!("{}: this is no folder", args.out.display());
+        return Err(io::Error::new(io::ErrorKind::NotADirectory, what));
+    }
     let clock = World::real().clock;
     let end = clock.now().moment + args.lasts;
     let jobs = super::jobs(args.jobs);
@@ -104,7 +109,7 @@ pub(super) fn run(args: &FuzzArgs, setups: &[Setup]) -> io::Result<Verdict> {
 fn kept(folder: &Path, failed: &Failed, text: &str) -> io::Result<PathBuf> {
     std::fs::create_dir_all(folder)?;
     let file = folder.join(format!("{}-{}-{}.json", failed.mode, failed.oracle, failed.seed));
-    std::fs::write(&file, text)?;
+    write(&file, text)?;
     say(&format!("{}: written\n", file.display()));
     Ok(file)
 }

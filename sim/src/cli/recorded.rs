@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use clap::Args;
 use tandem::mutant::{self, Mutant};
 
-use super::{HAS_MUTANTS, Trouble, mutant, print, say};
+use super::{HAS_MUTANTS, Trouble, mutant, print, say, write};
 use crate::history;
 use crate::regression::Regression;
-use crate::report::{Campaign, human};
+use crate::report::{Campaign, Command, human};
 use crate::run::Verdict;
 use crate::world::core_world;
 use crate::world::setup::Setup;
@@ -41,8 +41,7 @@ pub(super) struct ShrinkArgs {
 
 /// A recorded run and what it runs.
 pub(super) fn read(file: &PathBuf) -> Result<(Regression, Setup), Trouble> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Trouble::Read { file: file.clone(), error })?;
+    let text = super::read(file)?;
     let wrong = |error| Trouble::Recorded { file: file.clone(), error };
     let regression = Regression::read(&text).map_err(wrong)?;
     let setup = regression.setup().map_err(wrong)?;
@@ -58,14 +57,17 @@ pub(super) fn replay(
     args.mutant.into_iter().for_each(mutant::choose);
     let run = regression.replay(setup);
     if let Some(file) = &args.history {
-        std::fs::write(file, history::write(&run.entries)?)?;
+        write(file, &history::write(&run.entries)?)?;
     }
     let campaign = Campaign {
         scenario: regression.scenario.as_ref().map_or("fuzz", |one| &one.scenario).to_owned(),
         subject: setup.subject.name.clone(),
         bundle: setup.subject.bundle.hash().to_string(),
         promises: setup.plan.promises.clone(),
-        command: format!("tandem-sim replay {}", super::quoted(&args.file.display().to_string())),
+        command: Command::Recorded(format!(
+            "tandem-sim replay {}",
+            super::quoted(&args.file.display().to_string())
+        )),
         notes: setup.subject.notes(),
         runs: vec![run],
     };
@@ -90,6 +92,6 @@ pub(super) fn shrink(
         return Ok(Verdict::Held);
     };
     say(&format!("{oracle}: {} of {before} choices are left\n", shrunk.choices.len()));
-    std::fs::write(args.out.as_ref().unwrap_or(&args.file), shrunk.write()?)?;
+    write(args.out.as_ref().unwrap_or(&args.file), &shrunk.write()?)?;
     Ok(run.verdict())
 }

@@ -39,9 +39,12 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
         let terms = view.in_force(exchange.asked, at);
         let capacity = terms
             .iter()
-            .flat_map(|terms| granters.iter().filter_map(|server| terms.servers.get(*server)))
-            .flat_map(|server| {
-                [exchange.asked, at].map(|when| server.capacity(&lease.product, when))
+            .flat_map(|terms| {
+                granters.iter().filter_map(|name| Some((*name, terms.servers.get(*name)?)))
+            })
+            .flat_map(|(name, server)| {
+                let dates = [exchange.asked, at].map(|when| view.dates(name, when));
+                dates.into_iter().flatten().map(|when| server.capacity(&lease.product, when))
             })
             .max();
         let Some(capacity) = capacity.filter(|capacity| seats > *capacity) else { continue };

@@ -70,7 +70,13 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
                 format!("`{server}` gave a seat {late}ms after its licenses let it serve alone"),
             );
         }
-        let dated = |at| terms.iter().any(|terms| terms.capacity(&lease.product, at) > 0);
+        let dated = |at| {
+            let dates = view.dates(exchange.to, at);
+            let offers = |terms: &&ServerTerms| {
+                dates.iter().any(|at| terms.capacity(&lease.product, *at) > 0)
+            };
+            terms.iter().any(offers)
+        };
         if new && !dated(exchange.asked) && !dated(at) {
             let (server, product) = (exchange.to, &lease.product);
             broken(
@@ -184,10 +190,23 @@ mod tests {
         let mut story = Story::started();
         story.grant(900_000, "ana", "lic-a", "L1");
         story.check(PROMISE, "");
-        story.grant(1_000_000, "bo", "lic-a", "L2");
+        story.grant(1_020_000, "bo", "lic-a", "L2");
         story.check(
             PROMISE,
-            "1000010ms `lic-a` gave a seat of `designer`, of which it has no license in date",
+            "1020010ms `lic-a` gave a seat of `designer`, of which it has no license in date",
+        );
+    }
+
+    #[test]
+    fn a_server_goes_by_its_own_clock_and_not_by_its_peers() {
+        let mut story = Story::started();
+        story.set_clock(500, "lic-a", -60_000);
+        story.grant(1_040_000, "ana", "lic-a", "L1");
+        story.check(PROMISE, "");
+        story.grant(1_040_000, "bo", "lic-b", "L2");
+        story.check(
+            PROMISE,
+            "1040010ms `lic-b` gave a seat of `designer`, of which it has no license in date",
         );
     }
 

@@ -237,6 +237,10 @@ impl Story {
         self.fault(at, Fault::Fence { server: server.into() });
     }
 
+    pub(crate) fn set_clock(&mut self, at: u64, server: &str, ms: i64) {
+        self.fault(at, Fault::Clock { server: server.into(), ms });
+    }
+
     pub(crate) fn resume(&mut self, at: u64, server: &str) {
         self.fault(at, Fault::Resume { server: server.into() });
     }

@@ -304,6 +304,17 @@ impl<'a> View<'a> {
         })
     }
 
+    /// A time, and the one that a server may take it for: its clock may have been set back, and be 1 % slow.
+    pub(crate) fn dates(&self, server: &str, at: u64) -> [u64; 2] {
+        let back = self.faults.iter().filter_map(|(when, fault)| match fault {
+            Fault::Clock { server: of, ms } if of == server && *when <= at => {
+                Some(ms.min(&0).unsigned_abs())
+            }
+            _ => None,
+        });
+        [at, at.saturating_sub(at / 100).saturating_sub(back.sum())]
+    }
+
     /// Whether a server's machine went on in this millisecond: what it reads then may be old.
     pub(crate) fn has_just_resumed(&self, server: &str, at: u64) -> bool {
         self.faults.iter().any(|(when, fault)| {

@@ -7,8 +7,8 @@ use tandem::name::ProductName;
 
 use crate::oracle::Promise;
 use crate::scenario::{
-    Clients, ClockJump, ClockRate, Expectation, Forgery, Reload, Scenario, ScenarioError, Share,
-    SpanRange, Step, Time, Timing,
+    Clients, ClockJump, ClockRate, Expectation, Forgery, LONGEST, Reload, Scenario, ScenarioError,
+    Share, SpanRange, Step, Time, Timing,
 };
 
 /// What is done in a run, and what is judged.
@@ -74,6 +74,8 @@ pub enum Action {
     Apply {
         /// Which.
         bundle: usize,
+        /// Whether one server that can be reached is enough.
+        degraded: bool,
     },
     /// A bundle is offered that no server may take.
     Offer(Forgery),
@@ -305,7 +307,7 @@ impl Scenario {
     /// What is to be done with this manifest.
     ///
     /// # Errors
-    /// The scenario names a server or a product that the manifest does not have.
+    /// The scenario names a server or a product that the manifest does not have, or takes longer than it says or may.
     pub fn plan(&self, manifest: &Manifest) -> Result<Plan, ScenarioError> {
         let timing = Timing::of(manifest);
         let mut actions = Vec::new();
@@ -330,8 +332,16 @@ impl Scenario {
         promises.sort_unstable();
         promises.dedup();
         let last = actions.iter().map(|(at, _)| *at).chain(expected.iter().map(|one| one.at)).max();
-        let mended_at =
-            self.lasts.as_ref().map(|time| time.resolve(&timing)).max(last).unwrap_or(Span::ZERO);
+        let lasts = self.lasts.as_ref().map(|time| time.resolve(&timing));
+        if let (Some(lasts), Some(last)) = (lasts, last)
+            && lasts < last
+        {
+            return Err(ScenarioError::Lasts { lasts, last });
+        }
+        let mended_at = lasts.or(last).unwrap_or(Span::ZERO);
+        if mended_at > LONGEST {
+            return Err(ScenarioError::TooLong(mended_at));
+        }
         let products = match &self.clients.product {
             None => manifest.seats.iter().map(|seats| seats.product.clone()).collect(),
             Some(product) if manifest.seats.iter().any(|seats| seats.product == *product) => {

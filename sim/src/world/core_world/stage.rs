@@ -63,6 +63,8 @@ pub(super) struct Stage<'a> {
     /// Counts what must be unique.
     pub(super) fresh: u64,
     reloads: usize,
+    /// The bundle that was to be applied last.
+    latest: usize,
     /// How many expectations were looked at.
     expected: usize,
     unmet: Vec<Unmet>,
@@ -115,6 +117,7 @@ impl<'a> Stage<'a> {
             effects: Vec::new(),
             fresh: 0,
             reloads: 0,
+            latest: 0,
             expected: 0,
             unmet: Vec::new(),
             failure: None,
@@ -290,7 +293,7 @@ impl<'a> Stage<'a> {
                 self.reloads += 1;
                 self.apply_noted(self.reloads, *degraded);
             }
-            Action::Apply { bundle } => self.apply_noted(*bundle, false),
+            Action::Apply { bundle, degraded } => self.apply_noted(*bundle, *degraded),
             Action::Offer(forgery) => {
                 if let Some(terms) = self.ground.forged.get(forgery).map(|one| one.terms.clone()) {
                     self.log.note("world", history::Event::Terms(terms));
@@ -357,6 +360,7 @@ impl<'a> Stage<'a> {
             Action::ClockJump { server, ms } => {
                 let at = self.server(server);
                 self.machines[at].clock.jump(*ms);
+                self.note(Fault::Clock { server: server.clone(), ms: *ms });
             }
             Action::DiskFull { server, full } => {
                 self.disk_fault(server, if *full { "full" } else { "well" });
@@ -369,6 +373,7 @@ impl<'a> Stage<'a> {
     fn apply_noted(&mut self, bundle: usize, degraded: bool) {
         if let Some(terms) = self.ground.bundles.get(bundle).map(|one| one.terms.clone()) {
             self.log.note("world", history::Event::Terms(terms));
+            self.latest = bundle;
             self.apply(bundle, degraded);
         }
     }
@@ -507,8 +512,19 @@ impl<'a> Stage<'a> {
             }
         }
         if self.setup.plan.is_wild {
-            self.apply_again(self.reloads);
+            self.apply_again(self.bundle_at_the_end());
         }
+    }
+
+    /// What the reconciler applies when all is mended: what it was to apply last, or the first bundle where a license of
+    /// that ends.
+    fn bundle_at_the_end(&self) -> usize {
+        let terms = self.ground.bundles.get(self.latest).map(|one| &one.terms);
+        let mut licenses = terms
+            .into_iter()
+            .flat_map(|terms| terms.servers.values())
+            .flat_map(|one| &one.licenses);
+        if licenses.any(|license| license.until.is_some()) { 0 } else { self.latest }
     }
 
     /// Goes on until the pair is at rest for a while, or too long for that.

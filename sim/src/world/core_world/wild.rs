@@ -7,7 +7,7 @@ use tandem::manifest::types::Mode;
 use tandem::measure::Span;
 use tandem::name::ServerName;
 
-use crate::scenario::{Action, Mishap, Plan, Reload};
+use crate::scenario::{Action, Mishap, Plan};
 use crate::seed::Choices;
 use crate::world::setup::Setup;
 
@@ -91,7 +91,7 @@ pub(super) fn plan(choices: &mut Choices, setup: &Setup, servers: &[ServerName; 
         choices,
         servers,
         actions: Vec::new(),
-        reloads: setup.reloads.len() - usize::from(setup.swaps),
+        bundles: (1 + setup.reloads.len() - usize::from(setup.swaps)) as u64,
         replaced: None,
         swapped: setup.swaps.then_some(setup.reloads.len()),
         dead_for: if is_escrow { Span::ZERO } else { longest },
@@ -128,7 +128,8 @@ struct Draw<'a> {
     choices: &'a mut Choices,
     servers: &'a [ServerName; 2],
     actions: Vec<(Span, Action)>,
-    reloads: usize,
+    /// How many bundles there are to apply, without the one with swapped roles.
+    bundles: u64,
     /// The server whose disk is lost.
     replaced: Option<String>,
     /// The bundle with swapped roles, where there is one.
@@ -235,13 +236,13 @@ impl Draw<'_> {
                 let at = self.choices.span("at", FIRST, LAST);
                 self.actions.push((at, Action::ClockJump { server, ms }));
             }
-            Kind::Reload if self.reloads > 0 => {
-                self.reloads -= 1;
+            Kind::Reload => {
                 let at = self.choices.span("at", FIRST, LAST);
                 let degraded = self.choices.choose("degraded", 2) == 1;
-                self.actions.push((at, Action::Reload(Reload { degraded, ..Reload::default() })));
+                let bundle = self.choices.choose("bundle", self.bundles);
+                let bundle = usize::try_from(bundle).unwrap_or(0);
+                self.actions.push((at, Action::Apply { bundle, degraded }));
             }
-            Kind::Reload => {}
             Kind::Handover => {
                 let other = if server == a { b } else { a };
                 self.lasting(Action::Handover(server), Action::Handover(other));
@@ -258,7 +259,8 @@ impl Draw<'_> {
             }
             Kind::Swap => {
                 if let Some(bundle) = self.swapped {
-                    self.lasting(Action::Apply { bundle }, Action::Apply { bundle: 0 });
+                    let apply = |bundle| Action::Apply { bundle, degraded: false };
+                    self.lasting(apply(bundle), apply(0));
                 }
             }
         }
