@@ -76,12 +76,14 @@ impl Pair {
 
     /// Whether this server leads and no license of its role is valid, while the other server has one that is.
     ///
-    /// Where neither has, stepping aside helps nobody: holders are renewed, and nothing new is given.
+    /// Where neither has, stepping aside helps nobody: holders are renewed, and nothing new is given. Where the roles are
+    /// about to be swapped this server is what the other one waits for.
     fn has_nothing_to_serve(&self) -> bool {
         let Some(config) = self.config.as_deref() else { return false };
         let Some(role) = self.role() else { return false };
         let has_seats = |role: Role| config.has_seats(role, self.now.wall);
-        self.is_leader() && !has_seats(role) && has_seats(role.other())
+        let stays = self.next_role().is_none();
+        stays && self.is_leader() && !has_seats(role) && has_seats(role.other())
     }
 
     /// A server that leads and has nothing to serve steps aside, and comes back when it has something again.

@@ -50,6 +50,30 @@ impl Script {
 }
 
 #[test]
+fn a_swap_takes_effect_though_the_primary_has_stepped_aside_for_want_of_a_license() {
+    let everyone = serde_json::json!([{"everyone": true}]);
+    let ends = compile_for(["lic-a", "lic-b"], 3, &everyone, &serde_json::json!({}), |license| {
+        if license.role == Role::Primary {
+            license.expires = Some(Timestamp::from_ms(1_700_000_010_000));
+        }
+    });
+    let mut script = Script::begin();
+    script.commit(A, ends.clone(), 1);
+    script.commit(B, ends, 1);
+    script.run(300);
+    let ana = script.checkout(A, "ana", "u1").expect("a seat");
+    script.run(10_000 + FAILOVER + HEARTBEAT);
+    assert_eq!(script.states(), (State::Recovering, State::Active));
+    script.renew(B, &ana).expect("the secondary serves");
+    for at in [A, B] {
+        script.commit(at, swapped(), 2);
+    }
+    script.run(2 * FAILOVER);
+    script.expect_primary(B);
+    script.renew(B, &ana).expect("it is held as before");
+}
+
+#[test]
 fn a_swap_takes_effect_once_both_run_it_and_the_new_primary_serves() {
     for order in [[A, B], [B, A]] {
         let mut script = Script::uneven();

@@ -512,7 +512,10 @@ impl<'a> Stage<'a> {
             }
         }
         if self.setup.plan.is_wild {
-            self.apply_again(self.bundle_at_the_end());
+            match self.bundle_at_the_end() {
+                latest if latest == self.latest => self.apply_again(latest),
+                other => self.apply(other, false),
+            }
         }
     }
 
