@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use tandem_sim::report::{Campaign, human};
+use tandem_sim::report::{Campaign, Command, human};
 use tandem_sim::run::{Verdict, World, campaign};
 use tandem_sim::scenario::{Builtin, Scenario, builtin};
 use tandem_sim::subject::Subject;
@@ -35,7 +35,7 @@ fn holds(name: &str) {
         subject: setup.subject.name.clone(),
         bundle: setup.subject.bundle.hash().to_string(),
         promises,
-        command: format!("tandem-sim run {name}"),
+        command: Command::Seeds(format!("tandem-sim run {name}")),
         notes: Vec::new(),
         runs,
     };
