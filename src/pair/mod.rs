@@ -292,6 +292,10 @@ impl Pair {
     }
 
     fn tell_time(&mut self, now: Now) {
+        let passed = now.moment.since(self.now.moment);
+        let shown = now.wall.since(self.facts.wall);
+        // Where the wall clock was set back it stands still here, and silence goes on.
+        self.facts.heard = self.facts.heard.map(|heard| heard - passed.less(shown));
         self.facts.wall = self.facts.wall.max(now.wall);
         self.now = Now { moment: now.moment.max(self.now.moment), wall: self.facts.wall };
     }

@@ -261,6 +261,18 @@ fn a_secondary_gives_nothing_new_once_it_has_stood_alone_for_as_long_as_it_may()
 }
 
 #[test]
+fn a_clock_that_is_set_back_does_not_let_a_secondary_stand_alone_for_longer() {
+    let mut script = standing_alone(30_000);
+    script.wall_shift_of[B] = -3_600_000;
+    script.run(10_000);
+    script.kill(A);
+    script.run(FAILOVER + 100);
+    assert!(script.checkout(B, "ana", "u1").is_ok());
+    script.run(30_000);
+    assert!(matches!(script.checkout(B, "bo", "u2"), Err(Refusal::NoSeatFree { .. })));
+}
+
+#[test]
 fn a_primary_may_stand_alone_without_end() {
     let mut script = standing_alone(10_000);
     script.kill(B);
