@@ -146,6 +146,11 @@ fn report(found: &Found, files: &[Option<PathBuf>]) -> Value {
         .seen()
         .map(|(one, other, link)| json!({"primary": one, "secondary": other, "link": link}))
         .collect();
+    let missing: Vec<_> = found
+        .states
+        .missing()
+        .map(|(one, other, link)| json!({"primary": one, "secondary": other, "link": link}))
+        .collect();
     json!({
         "schema": SCHEMA,
         "world": "core",
@@ -156,6 +161,7 @@ fn report(found: &Found, files: &[Option<PathBuf>]) -> Value {
         "simulatedMs": found.simulated_ms,
         "unseen": found.unseen().map(tandem::seen::Mark::name).collect::<Vec<_>>(),
         "states": states,
+        "statesUnseen": missing,
     })
 }
 
@@ -200,15 +206,37 @@ fn table(text: &mut String, states: States) {
         let _ = write!(text, "{word:>14}");
     }
     text.push('\n');
+    let mut reasons: Vec<&str> = Vec::new();
     for one in words {
         let _ = write!(text, "{one:13}");
         for other in words {
             let cell: String = [("up", 'u'), ("down", 'd'), ("cut", 'c')]
                 .into_iter()
-                .map(|(link, letter)| if states.has(one, other, link) { letter } else { '.' })
+                .map(|(link, letter)| match States::unreachable(one, other, link) {
+                    _ if states.has(one, other, link) => letter,
+                    None => '.',
+                    Some(why) => {
+                        if !reasons.contains(&why) {
+                            reasons.push(why);
+                        }
+                        '-'
+                    }
+                })
                 .collect();
             let _ = write!(text, "{cell:>14}");
         }
         text.push('\n');
+    }
+    text.push_str(
+        "\na row a state of the primary, a column a state of the secondary; the two were u connected, d not\n\
+         connected, c cut off from each other; . was not seen, - cannot be:\n",
+    );
+    for why in reasons {
+        let _ = writeln!(text, "  {why}");
+    }
+    let missing: Vec<_> =
+        states.missing().map(|(one, other, link)| format!("{one}/{other} {link}")).collect();
+    if !missing.is_empty() {
+        let _ = writeln!(text, "not seen: {}", missing.join(", "));
     }
 }

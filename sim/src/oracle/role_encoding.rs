@@ -7,7 +7,7 @@
 
 use tandem::manifest::types::Role;
 
-use crate::history::{Ask, Event, Lease, ServerTerms};
+use crate::history::{Ask, Event, Fault, Lease, ServerTerms};
 use crate::oracle::view::Exchange;
 use crate::oracle::{Promise, View, Violation};
 
@@ -105,13 +105,17 @@ fn alone_too_long(
     let is_secondary = terms.iter().all(|terms| terms.role == Role::Secondary);
     let (heard, _, _) =
         view.heard(exchange.to).take_while(|(at, ..)| *at <= exchange.asked).last()?;
-    // A primary that is back says so before its first heartbeat.
+    // A primary that is back, or reaches this server again, says so before its first heartbeat.
     let (given, _) = exchange.given()?;
     let in_force = view.in_force(exchange.asked, given);
     let servers = in_force.iter().flat_map(|terms| terms.servers.keys());
     let back =
         servers.filter(|server| *server != exchange.to).map(|peer| view.started(peer, given));
-    let heard = heard.max(back.max().unwrap_or(0));
+    let heals = view.faults.iter().filter(|(at, fault)| {
+        *at <= given && matches!(fault, Fault::Heal { to, .. } if to == exchange.to)
+    });
+    let reached = heals.map(|(at, _)| *at).max();
+    let heard = heard.max(back.max().unwrap_or(0)).max(reached.unwrap_or(0));
     let restarted = view.started(exchange.to, exchange.asked) > heard;
     let slack = allowed / 50 + if restarted { 60_000 } else { 0 };
     let alone = exchange.asked.saturating_sub(heard);

@@ -152,30 +152,55 @@ impl Draw<'_> {
         Span::from_ms(1 + self.choices.choose("lasts", longest.max(2)))
     }
 
-    /// Something that happens, and what ends it after a while.
-    fn lasting(&mut self, begin: Action, end: Action) {
+    /// Something that happens, and what ends it after a while. When it begins.
+    fn lasting(&mut self, begin: Action, end: Action) -> Span {
         let at = self.choices.span("at", FIRST, LAST);
         let until = at + self.lasts();
         self.actions.push((at, begin));
         self.actions.push((until, end));
+        at
+    }
+
+    /// One in four of what both servers do together is cut off right then.
+    fn interrupted(&mut self, at: Span) {
+        if self.choices.choose("interrupted", 4) == 3 {
+            let [a, b] = self.servers.each_ref().map(ToString::to_string);
+            let begin = at + Span::from_ms(self.choices.choose("after", 100));
+            let end = begin + self.lasts();
+            self.actions.push((begin, Action::Cut(a.clone(), b.clone())));
+            self.actions.push((end, Action::Repair(a, b)));
+        }
     }
 
     fn fault(&mut self, kind: Kind) {
         let server = self.server();
         let [a, b] = self.servers.each_ref().map(ToString::to_string);
         match kind {
-            Kind::Crash => self
-                .lasting(Action::Crash(server.clone()), Action::Restart { server, empty: false }),
+            Kind::Crash => {
+                self.lasting(
+                    Action::Crash(server.clone()),
+                    Action::Restart { server, empty: false },
+                );
+            }
             Kind::Kill => {
-                self.lasting(Action::Kill(server.clone()), Action::Restart { server, empty: false })
+                self.lasting(
+                    Action::Kill(server.clone()),
+                    Action::Restart { server, empty: false },
+                );
             }
             Kind::Stop => {
-                self.lasting(Action::Stop(server.clone()), Action::Restart { server, empty: false })
+                self.lasting(
+                    Action::Stop(server.clone()),
+                    Action::Restart { server, empty: false },
+                );
             }
             Kind::LostDisk => {
                 // Of a pair that has lost both its disks nothing is promised.
                 let server = self.replaced.get_or_insert(server).clone();
-                self.lasting(Action::Crash(server.clone()), Action::Restart { server, empty: true })
+                self.lasting(
+                    Action::Crash(server.clone()),
+                    Action::Restart { server, empty: true },
+                );
             }
             Kind::Cut => {
                 self.lasting(Action::Cut(a.clone(), b.clone()), Action::Repair(a, b));
@@ -211,18 +236,18 @@ impl Draw<'_> {
                 let at = self.choices.span("at", FIRST, LAST);
                 self.actions.push((at, Action::Clog(a, b)));
             }
-            Kind::Stall => self.lasting(
-                Action::Stall { server: server.clone(), stalled: true },
-                Action::Stall { server, stalled: false },
-            ),
+            Kind::Stall => {
+                let stall = |stalled| Action::Stall { server: server.clone(), stalled };
+                self.lasting(stall(true), stall(false));
+            }
             Kind::FailSync => {
                 let at = self.choices.span("at", FIRST, LAST);
                 self.actions.push((at, Action::FailSync(server)));
             }
-            Kind::FullDisk => self.lasting(
-                Action::DiskFull { server: server.clone(), full: true },
-                Action::DiskFull { server, full: false },
-            ),
+            Kind::FullDisk => {
+                let disk = |full| Action::DiskFull { server: server.clone(), full };
+                self.lasting(disk(true), disk(false));
+            }
             Kind::Rate => {
                 let fast = self.choices.choose("fast", 20_001);
                 let ppm = 10_000 - i64::try_from(fast).unwrap_or(0);
@@ -245,7 +270,8 @@ impl Draw<'_> {
             }
             Kind::Handover => {
                 let other = if server == a { b } else { a };
-                self.lasting(Action::Handover(server), Action::Handover(other));
+                let at = self.lasting(Action::Handover(server), Action::Handover(other));
+                self.interrupted(at);
             }
             Kind::Fence => {
                 let at = self.choices.span("at", FIRST, LAST);
@@ -260,7 +286,8 @@ impl Draw<'_> {
             Kind::Swap => {
                 if let Some(bundle) = self.swapped {
                     let apply = |bundle| Action::Apply { bundle, degraded: false };
-                    self.lasting(apply(bundle), apply(0));
+                    let at = self.lasting(apply(bundle), apply(0));
+                    self.interrupted(at);
                 }
             }
         }
