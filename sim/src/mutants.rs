@@ -42,11 +42,11 @@ pub const fn scene(mutant: Mutant) -> Scene {
         M::AloneAtOnce | M::AnswersAtPeerLost | M::EqualEpochs => (P::Capacity, "lossy-link"),
         M::NoGrace => (P::Capacity, "stale-takeover"),
         M::InStepByOwnView => (P::Capacity, "unlearned-secondary"),
-        M::BorrowAlone => (P::Capacity, "borrowed-seats"),
         M::WakesServing => (P::Capacity, "paused-primary"),
         M::ClocksDriftFar => (P::Capacity, "suspended-clients"),
         M::AckBeforeSync | M::DiskIgnoresSync => (P::Durability, "failing-disk"),
         M::AckBeforePeer => (P::Durability, "slow-link"),
+        M::BorrowAlone => (P::Durability, "borrowed-seats"),
         M::CatchUpOverwrites => (P::Durability, "failback"),
         M::HeldFromMemory => (P::Durability, "repeated-requests"),
         M::AdoptedFromMemory => (P::Durability, "stale-takeover"),
@@ -219,7 +219,9 @@ fn hunt_in(
                 World::Turmoil => turmoil_world::run(setup, seed),
             };
             // What only whole servers do, as to verify what is staged, only they get wrong.
-            let whole = |seed| seed == 0 && mutant == Mutant::RoleNotInSignature;
+            let by_whole =
+                mutant == Mutant::RoleNotInSignature && setup.plan.needs_core().is_none();
+            let whole = |seed: u64| by_whole && seed.is_multiple_of(BATCH);
             let world = |seed| if whole(seed) { World::Turmoil } else { World::Core };
             let seeds: Vec<_> = (from..from + BATCH).map(|seed| (seed, world(seed))).collect();
             for run in campaign(&seeds, effort.jobs, &run, &|_| {}) {
