@@ -19,10 +19,14 @@ pub trait Digest {
     fn moment(&mut self, at: Moment);
     /// An epoch: its order among all epochs and whether it is even.
     fn epoch(&mut self, epoch: Epoch);
+    /// The epoch after which a server makes its next one: later than this one.
+    fn last_epoch(&mut self, epoch: Epoch);
     /// A text that matters as it is.
     fn text(&mut self, text: &str);
     /// The number of a record in its epoch: its distance from the others of that epoch.
     fn seq(&mut self, epoch: Epoch, seq: u64);
+    /// The number of a grant in its epoch: its order among the grants of that epoch.
+    fn grant(&mut self, epoch: Epoch, seq: u64);
     /// That a use has ended, which matters as long as something of that use is left anywhere.
     fn ended(&mut self, use_id: &UseId, write: &mut dyn FnMut(&mut dyn Digest));
     /// Which lease.
@@ -96,7 +100,7 @@ impl Ledger {
         for (SeatKey { product: _, user: _, host: _, address: _ }, id) in by_seat {
             digest.lease(id);
         }
-        // When exactly an end is forgotten is not told apart: nothing that it could speak against lives then.
+        // When an end is forgotten is not told apart: see `keep_ends`.
         for (end, _) in ends.values() {
             end.digest(digest);
         }
@@ -106,6 +110,27 @@ impl Ledger {
         }
         queue.digest(digest, times);
         quotas.digest(digest);
+    }
+
+    /// The uses that are remembered as ended.
+    pub fn ended(&self) -> impl Iterator<Item = &UseId> {
+        self.ends.keys()
+    }
+
+    /// Remembers until then every use that has ended: for a search that forgets them itself.
+    pub(crate) fn keep_ends(&mut self, until: Moment) {
+        self.forgetting.clear();
+        for (use_id, (_, forgotten)) in &mut self.ends {
+            *forgotten = until;
+            self.forgetting.insert((until, use_id.clone()));
+        }
+    }
+
+    /// Forgets that a use has ended: for a search in which nobody can ask for it any more.
+    pub(crate) fn forget_use(&mut self, use_id: &UseId) {
+        if let Some((_, moment)) = self.ends.remove(use_id) {
+            self.forgetting.remove(&(moment, use_id.clone()));
+        }
     }
 }
 
@@ -220,7 +245,8 @@ impl Lease {
             digest.word(u64::from(seats.0));
         }
         digest.word(u64::from(*assignment));
-        granted.digest(digest);
+        digest.epoch(granted.epoch);
+        digest.grant(granted.epoch, granted.seq);
         digest.epoch(*heard);
         digest.word(ttl.ms());
         digest.word(u64::from(forced.is_some()) | u64::from(*parked) << 1);

@@ -9,7 +9,7 @@ use super::queue::Asking;
 use super::{Frame, Heartbeat, Hello, Lead, Pair, Reply, State};
 use crate::ledger::{Contents, Digest, Position, maybe};
 use crate::measure::{Moment, Now};
-use crate::name::BundleHash;
+use crate::name::{BundleHash, UseId};
 
 impl Pair {
     /// What matters of it: two servers of the same name with the same digest do the same from now on.
@@ -52,7 +52,7 @@ impl Pair {
         // Whoever begins to serve gives every lease a full ttl.
         ledger.digest(digest, matches!(phase, Phase::Active(_)));
         phase.digest(self.now.moment, digest);
-        maybe(digest, link.as_ref(), |digest, link| link.digest(digest));
+        maybe(digest, link.as_ref(), |digest, link| self.digest_link(link, digest));
         let ordered = |write: WriteId| write.0.saturating_sub(durable.0);
         digest.word(ordered(*written));
         for (write, since) in writing {
@@ -158,9 +158,9 @@ impl Phase {
     }
 }
 
-impl Link {
-    fn digest(&self, digest: &mut dyn Digest) {
-        let Self {
+impl Pair {
+    fn digest_link(&self, link: &Link, digest: &mut dyn Digest) {
+        let Link {
             hello,
             state,
             received,
@@ -174,8 +174,12 @@ impl Link {
             incoming,
             handed_over,
             asked,
-        } = self;
-        maybe(digest, hello.as_ref(), |digest, hello| hello.digest(digest));
+        } = link;
+        maybe(digest, hello.as_ref(), |digest, hello| match self.phase {
+            // Taken in once this server begins.
+            Phase::Starting { .. } => hello.digest(digest),
+            _ => self.digest_heard(hello, digest),
+        });
         state.digest(digest);
         digest.received(*received);
         digest.sent(*sent);
@@ -185,11 +189,61 @@ impl Link {
             digest.moment(*at);
         }
         digest.moment(*heard);
-        digest.moment(*since);
+        // Only whether the connection was young when the wait for the peer is over: that wait begins with the connection
+        // or after it, but for a peer that was already waited for.
+        match &self.phase {
+            Phase::Active(active)
+                if active.peering.waits_for_peer()
+                    && active.alone_at.since(*since) <= self.redundancy().failover_after =>
+            {
+                digest.moment(*since);
+            }
+            _ => digest.word(u64::MAX),
+        }
         digest.word(offered.0);
         digest.word(u64::from(*behind) << 1 | u64::from(*refused));
         maybe(digest, incoming.as_ref(), |digest, contents| contents.digest(digest));
         digest.word(u64::from(*handed_over) | u64::from(*asked) << 1);
+    }
+
+    /// What the peer said of itself, once it was taken in: its epoch is known, and its position is asked for only where it
+    /// is ahead of this server's, which only grows.
+    fn digest_heard(&self, hello: &Hello, digest: &mut dyn Digest) {
+        let Hello {
+            role,
+            state: _,
+            generation,
+            bundle,
+            epoch,
+            position,
+            served,
+            met,
+            complete,
+            whole,
+            lead,
+            pending,
+            odd: _,
+            wall: _,
+            chain: _,
+        } = hello;
+        digest.word(role.map_or(2, |role| role as u64));
+        digest.word(generation.0);
+        maybe(digest, bundle.as_ref(), |digest, hash| digest_hash(*hash, digest));
+        let is_ahead = *position > self.ledger.position();
+        maybe(digest, is_ahead.then_some(position), |digest, position| position.digest(digest));
+        digest.word(u64::from(*served) | u64::from(*met) << 1 | u64::from(epoch.0 == 0) << 2);
+        digest.word(complete.map_or(2, u64::from) | u64::from(*whole) << 2);
+        digest.word(u64::from(*pending) | u64::from(lead.is_some()) << 1);
+    }
+
+    /// Remembers until then every use that has ended: for a search that forgets them itself.
+    pub fn keep_ends(&mut self, until: Moment) {
+        self.ledger.keep_ends(until);
+    }
+
+    /// Forgets that a use has ended, in memory alone: for a search in which nobody can ask for it any more.
+    pub fn forget_use(&mut self, use_id: &UseId) {
+        self.ledger.forget_use(use_id);
     }
 }
 
@@ -284,7 +338,7 @@ impl Facts {
             lead,
             odd,
         } = self;
-        digest.epoch(*epoch);
+        digest.last_epoch(*epoch);
         digest.word(odd.map_or(2, u64::from));
         maybe(digest, lead.as_ref(), |digest, lead| lead.digest(digest));
         digest.word(u64::from(*paired) | u64::from(*served) << 1 | u64::from(*met) << 2);

@@ -9,9 +9,9 @@ use tandem::ledger::Digest;
 use tandem::measure::{Epoch, Moment};
 use tandem::name::{LeaseId, UseId};
 
-use super::choice::At;
+use super::choice::{At, Who};
 use super::client::{Client, Stage, What};
-use super::setup::{FAILOVER, LONG_AGO, Setup, read_id};
+use super::setup::{FAILOVER, LONG_AGO, Setup, read_id, used};
 use super::world::{Life, Machine, Parcel, World};
 
 /// What a state is made of, as numbers.
@@ -22,6 +22,12 @@ pub(super) struct Canon {
     epochs: Vec<usize>,
     /// Where numbers of records stand, each with its epoch.
     seqs: Vec<(Epoch, usize)>,
+    /// Where numbers of grants stand, each with its epoch.
+    grants: Vec<(Epoch, usize)>,
+    /// Where leases stand, each with its use.
+    leases: Vec<(u64, usize)>,
+    /// The least epoch after which a server could make another.
+    floor: u64,
     /// What is said of ended uses, from where to where.
     ends: Vec<(u64, Range<usize>)>,
     /// The uses of which something is left.
@@ -33,10 +39,15 @@ pub(super) struct Canon {
     /// Where counts of the frames that this server sent stand.
     counts: [Vec<usize>; 2],
     sorted: Vec<u64>,
+    names: Vec<u64>,
     now: Moment,
     /// Whose state is written.
     owner: At,
     tickets: [Option<u64>; 2],
+    /// Whether a heartbeat has just passed.
+    has_passed: bool,
+    /// Which clients have left: no server has their seat any more.
+    left: [bool; 2],
 }
 
 impl Canon {
@@ -45,11 +56,16 @@ impl Canon {
         Self { counts_records: setup.is_escrow(), ..Self::default() }
     }
 
-    /// The name of a state but for the faults that may still come.
-    pub(super) fn name(&mut self, world: &World) -> u128 {
+    /// The name of a state but for the faults that may still come. Where a heartbeat has just passed it drops what nobody can
+    /// ask for any more: at any other time it would make orders differ.
+    pub(super) fn name(&mut self, world: &World, has_passed: bool) -> u128 {
+        self.has_passed = has_passed;
         self.words.clear();
         self.epochs.clear();
         self.seqs.clear();
+        self.grants.clear();
+        self.leases.clear();
+        self.floor = u64::MAX;
         self.ends.clear();
         self.alive.clear();
         self.of_end = false;
@@ -63,11 +79,16 @@ impl Canon {
             self.owner = at;
             self.machine(&world.machines[at]);
             self.owner = 1 - at;
-            self.word(world.wire.towards[at].len() as u64);
-            for (sent, parcel) in &world.wire.towards[at] {
+            // What a closed side was to get is dropped with the connection.
+            let parcels = world.wire.towards[at].iter().filter(|_| world.wire.open[at]);
+            self.word(parcels.clone().count() as u64);
+            for (sent, parcel) in parcels {
                 self.moment(*sent);
                 match parcel {
-                    Parcel::Frame(frame) => frame.digest(self),
+                    Parcel::Frame(frame, [a, b]) => {
+                        self.word(u64::from(*a) | u64::from(*b) << 1);
+                        frame.digest(self);
+                    }
                     Parcel::End => self.word(u64::MAX),
                 }
             }
@@ -115,8 +136,17 @@ impl Canon {
 
     fn client(&mut self, client: &Client) {
         let Client { who, number, left, stage, waits, granted, began } = client;
+        let used = used(*who, *number);
+        let leaves = matches!(stage, Stage::Leaves { .. });
+        let has_left = self.has_passed
+            && leaves
+            && *left == 0
+            && waits.is_none()
+            && !self.alive.contains(&used);
+        self.left[*who] = has_left;
+        let stage = if has_left { &Stage::Done } else { stage };
         if *stage != Stage::Done {
-            self.alive.push(read_id(&format!("c{who}u{number}")).0);
+            self.alive.push(used);
         }
         self.word(u64::from(*number) << 16 | u64::from(*left) << 8 | u64::from(*began));
         match stage {
@@ -157,6 +187,9 @@ impl Canon {
         if self.ends.is_empty() {
             return;
         }
+        if !self.has_passed {
+            return self.ends.clear();
+        }
         let alive = std::mem::take(&mut self.alive);
         let mut ends = std::mem::take(&mut self.ends);
         ends.retain(|(used, _)| !alive.contains(used));
@@ -170,6 +203,8 @@ impl Canon {
                 !inside
             };
             self.epochs.retain_mut(stays);
+            self.grants.retain_mut(|(_, at)| stays(at));
+            self.leases.retain_mut(|(_, at)| stays(at));
             for counts in &mut self.counts {
                 counts.retain_mut(stays);
             }
@@ -179,6 +214,23 @@ impl Canon {
         self.ends = ends;
     }
 
+    /// The ended uses of which nothing is left, in the state that was named last: what is said of them is no part of its
+    /// name.
+    pub(super) fn is_done_with(&self, use_id: &UseId) -> bool {
+        let used = read_id(use_id.as_str()).0;
+        self.ends.iter().any(|(done, _)| *done == used)
+    }
+
+    /// Whether this client has left the state that was named last.
+    pub(super) const fn has_left(&self, who: Who) -> bool {
+        self.left[who]
+    }
+
+    /// Whether anything of the state that was named last is no part of its name.
+    pub(super) fn drops(&self) -> bool {
+        !self.ends.is_empty() || self.left != [false; 2]
+    }
+
     /// Epochs become the least numbers of the same order and kind that leave room for as many between them as could
     /// be made; counts of frames become distances from the greatest.
     fn rename(&mut self) {
@@ -186,18 +238,25 @@ impl Canon {
         self.sorted.extend(self.epochs.iter().map(|at| self.words[*at]));
         self.sorted.sort_unstable();
         self.sorted.dedup();
-        let sorted = &self.sorted;
-        for &at in &self.epochs {
-            let epoch = self.words[at];
-            let mut name = 0;
-            let mut before = 0;
-            for &one in sorted.iter().take_while(|one| **one <= epoch) {
-                let gap = one - before;
-                name += if gap < 5 { gap } else { 4 - gap % 2 };
-                before = one;
-            }
-            self.words[at] = name;
+        // The new name of each epoch, by its place.
+        let (mut name, mut before) = (0, 0);
+        let mut names = std::mem::take(&mut self.names);
+        names.clear();
+        for &epoch in &self.sorted {
+            let gap = epoch - before;
+            // No epoch is made any more up to the floor: the order and the kind are all.
+            let room = if epoch <= self.floor { 1 } else { 4 };
+            name += if gap <= room { gap } else { room + (gap - room) % 2 };
+            before = epoch;
+            names.push(name);
         }
+        for &at in &self.epochs {
+            let place = self.sorted.partition_point(|one| *one < self.words[at]);
+            self.words[at] = names.get(place).copied().unwrap_or_default();
+        }
+        self.names = names;
+        rank(&mut self.grants, &mut self.words, &mut self.sorted);
+        rank(&mut self.leases, &mut self.words, &mut self.sorted);
         // Numbers of records become distances from the last of their epoch.
         self.seqs.sort_unstable_by_key(|(epoch, at)| (*epoch, *at));
         for of_epoch in self.seqs.chunk_by(|one, other| one.0 == other.0) {
@@ -244,10 +303,21 @@ impl Digest for Canon {
         self.words.push(text.bytes().fold(0xcbf2_9ce4_8422_2325, fold));
     }
 
+    fn last_epoch(&mut self, epoch: Epoch) {
+        self.floor = self.floor.min(epoch.0);
+        self.epoch(epoch);
+    }
+
     fn lease(&mut self, id: &LeaseId) {
-        let (used, epoch) = read_id(id.as_str());
+        let (used, number) = read_id(id.as_str());
         self.words.push(used);
-        self.epoch(epoch.unwrap_or_default());
+        self.leases.push((used, self.words.len()));
+        self.words.push(number);
+    }
+
+    fn grant(&mut self, epoch: Epoch, seq: u64) {
+        self.grants.push((epoch, self.words.len()));
+        self.words.push(seq);
     }
 
     fn use_id(&mut self, id: &UseId) {
@@ -284,6 +354,20 @@ impl Digest for Canon {
 
     fn received(&mut self, count: u64) {
         self.count(1 - self.owner, count);
+    }
+}
+
+/// Numbers become their ranks among those of the same kind.
+fn rank<K: Ord + Copy>(places: &mut [(K, usize)], words: &mut [u64], sorted: &mut Vec<u64>) {
+    places.sort_unstable();
+    for of_kind in places.chunk_by(|one, other| one.0 == other.0) {
+        sorted.clear();
+        sorted.extend(of_kind.iter().map(|(_, at)| words[*at]));
+        sorted.sort_unstable();
+        sorted.dedup();
+        for (_, at) in of_kind {
+            words[*at] = sorted.partition_point(|one| *one < words[*at]) as u64;
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! It asks one server at a time and may turn to the other at any moment: what the first would have answered is then lost.
 
-use tandem::measure::{Epoch, Moment};
+use tandem::measure::Moment;
 use tandem::name::LeaseId;
 use tandem::pair::{Checkout, Command, Held, Refusal, Reply, Ticket, Token};
 
@@ -106,13 +106,12 @@ impl Client {
         &mut self,
         what: What,
         at: At,
-        epoch: Epoch,
         (ticket, sent, split): (Ticket, Moment, bool),
         setup: &Setup,
     ) -> Option<Command> {
         let command = match (what, &self.stage) {
             (What::Checkout, Stage::Wants) => {
-                let checkout: Checkout = setup.checkout(self.who, self.number, epoch);
+                let checkout: Checkout = setup.checkout(self.who, self.number, ticket.0);
                 Command::Checkout(checkout)
             }
             (What::Renewal, Stage::Holds { lease, .. }) => {
@@ -181,7 +180,7 @@ impl Client {
         }
     }
 
-    /// A server has heard from one that serves that the two are paired.
+    /// A server has heard from one that serves that the two are paired, which was said while this client held its seat.
     pub(super) fn note_paired(&mut self, at: At) {
         if let Stage::Holds { known, .. } = &mut self.stage {
             known[at] = true;

@@ -30,7 +30,7 @@ pub(super) fn judge(
     let mut names = Vec::new();
     let mut world = from.clone();
     for _ in 0..TICKS {
-        let name = canon.name(&world);
+        let name = canon.name(&world, true);
         if known.contains(name) {
             return note(known, &names);
         }

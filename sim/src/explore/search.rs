@@ -1,7 +1,6 @@
 //! The search: depth first over all choices, with a set of the states that were seen, shared by all its threads.
 //!
-//! A state is kept as its 128-bit name alone. When an end is forgotten is not part of the name, so which of two such
-//! states goes on depends on the order, and counts may differ a little from run to run.
+//! A state is kept as its 128-bit name alone, and not at all where only one thing can happen in it.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -198,17 +197,33 @@ impl Shared<'_> {
         }
     }
 
-    /// The state that a choice leads to, where it is new.
+    /// The state that a choice leads to, where it is new: the next in which more than one thing can happen, or time passes.
     fn follow(&self, node: &Node, choice: Choice, canon: &mut Canon) -> Option<Node> {
         let mut world = node.world.clone();
-        let step = || Arc::new(Step { choice, before: node.way.clone() });
-        if let Err(broken) = world.apply(self.setup, choice) {
-            self.found(&step(), broken);
-            return None;
-        }
-        let name = canon.name(&world);
+        let (mut choice, mut before, mut depth) = (choice, node.way.clone(), node.depth);
+        let mut choices = Vec::new();
+        let way = loop {
+            let step = Arc::new(Step { choice, before });
+            if let Err(broken) = world.apply(self.setup, choice) {
+                self.found(&step, broken);
+                return None;
+            }
+            depth += 1;
+            world.choices(self.space, &mut choices);
+            match choices.as_slice() {
+                [only] if choice != Choice::Tick && *only != Choice::Tick => {
+                    (choice, before) = (*only, Some(step));
+                }
+                _ => break step,
+            }
+        };
+        let name = canon.name(&world, choice == Choice::Tick);
         if !self.seen.insert(canon::with(name, world.faults.word())) {
             return None;
+        }
+        if canon.drops() {
+            world.forget(canon);
+            world.choices(self.space, &mut choices);
         }
         let states = self.states.fetch_add(1, Ordering::Relaxed) + 1;
         if states >= self.bounds.states {
@@ -222,18 +237,15 @@ impl Shared<'_> {
             && world.is_whole()
             && let Err(broken) = converge::judge(self.setup, &world, canon, &self.converges)
         {
-            self.found(&step(), broken);
+            self.found(&way, broken);
             return None;
         }
-        let depth = node.depth + 1;
         self.depth.fetch_max(depth, Ordering::Relaxed);
         if depth >= self.bounds.depth {
             self.cut_short.store(true, Ordering::Relaxed);
             return None;
         }
-        let mut choices = Vec::new();
-        world.choices(self.space, &mut choices);
-        Some(Node { world, way: Some(step()), depth, choices })
+        Some(Node { world, way: Some(way), depth, choices })
     }
 
     fn found(&self, last: &Arc<Step>, broken: Broken) {

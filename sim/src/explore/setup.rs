@@ -11,7 +11,7 @@ use serde_json::json;
 use tandem::bundle::{Bundle, BundleError, Config};
 use tandem::license::{self, License, SharePart};
 use tandem::manifest::types::{Manifest, Mode, Role};
-use tandem::measure::{Epoch, Generation, Moment, Now, Seats, Span, Timestamp};
+use tandem::measure::{Generation, Moment, Now, Seats, Span, Timestamp};
 use tandem::name::{
     HostName, LeaseId, LicenseId, NameError, ProductName, PublicKey, ServerName, UseId, UserName,
 };
@@ -145,9 +145,9 @@ impl Setup {
         Now { moment, wall: Timestamp::from_ms(WALL) }
     }
 
-    /// A checkout of a client's use, at a server in this epoch.
+    /// A checkout of a client's use: `lease` names the lease that it may become, as no other is named.
     #[expect(clippy::expect_used, reason = "digits and letters are an id")]
-    pub(super) fn checkout(&self, client: usize, number: u8, epoch: Epoch) -> Checkout {
+    pub(super) fn checkout(&self, client: usize, number: u8, lease: u64) -> Checkout {
         Checkout {
             product: self.product.clone(),
             user: self.users[client].clone(),
@@ -156,7 +156,7 @@ impl Setup {
             use_id: use_id(client, number),
             seats: Seats(1),
             borrow: None,
-            fresh: LeaseId::new(&format!("c{client}u{number}-{:03}", epoch.0)).expect("an id"),
+            fresh: LeaseId::new(&format!("c{client}u{number}-{lease:04}")).expect("an id"),
         }
     }
 
@@ -182,14 +182,21 @@ fn use_id(client: usize, number: u8) -> UseId {
     UseId::new(&format!("c{client}u{number}")).expect("an id")
 }
 
-/// Which use a use's id or a lease's names, and the epoch in which the lease was granted.
-pub(super) fn read_id(text: &str) -> (u64, Option<Epoch>) {
-    let (used, epoch) = match text.split_once('-') {
-        Some((used, epoch)) => (used, epoch.parse().ok().map(Epoch)),
-        None => (text, None),
+/// Which use a use's id or a lease's names, and the number of the lease.
+pub(super) fn read_id(text: &str) -> (u64, u64) {
+    let (used, number) = match text.split_once('-') {
+        Some((used, number)) => (used, number.parse().unwrap_or_default()),
+        None => (text, 0),
     };
-    let bytes = used.as_bytes().iter().take(7);
-    (bytes.fold(0, |word, byte| word << 8 | u64::from(*byte)), epoch)
+    let mut numbers = used.split(['c', 'u']).skip(1).map(|text| text.parse().unwrap_or_default());
+    let mut next = || numbers.next().unwrap_or_default();
+    let (who, which): (u8, u8) = (next(), next());
+    (self::used(who.into(), which), number)
+}
+
+/// A client's use as a number.
+pub(super) fn used(client: usize, number: u8) -> u64 {
+    (client as u64) << 8 | u64::from(number)
 }
 
 /// What an operator signs who applies a bundle to both servers.

@@ -6,15 +6,16 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tandem::measure::{Generation, Moment};
-use tandem::name::ServerName;
+use tandem::name::{ServerName, UseId};
 use tandem::pair::{
     Command, Durable, Effect, Frame, Hello, Input, Pair, Reply, StartError, State, Ticket, Write,
     WriteId,
 };
 
+use super::canon::Canon;
 use super::choice::{At, Choice, Who};
 use super::client::{Client, Heard, Stage, What};
-use super::setup::{HEARTBEAT, STRANGER, Setup};
+use super::setup::{HEARTBEAT, STRANGER, Setup, TTL};
 use super::space::{Faults, Space};
 use crate::oracle::Promise;
 
@@ -107,7 +108,8 @@ pub(super) struct Wire {
 /// What travels.
 #[derive(Clone, Debug)]
 pub(super) enum Parcel {
-    Frame(Arc<Frame>),
+    /// A frame, and which clients held a seat when a heartbeat that says *paired* was sent.
+    Frame(Arc<Frame>, [bool; 2]),
     /// The other side has closed the connection.
     End,
 }
@@ -211,7 +213,7 @@ impl World {
     /// (docs/concepts/search.md).
     ///
     /// Something waits to arrive at it, so that whatever the other server sends meanwhile only stands behind that, and
-    /// nothing can take away what waits. What it does is then the business of this server, its disk and those clients who
+    /// nothing can take away what waits; nor does its own death take away what waits at the other. What it does is then the business of this server, its disk and those clients who
     /// ask it: nobody, where it answers nobody; everybody, where the other one cannot answer.
     fn first_alone(&self) -> Option<At> {
         if self.faults.cuts > 0 || self.faults.losses > 0 || (self.fresh && self.stands_still()) {
@@ -233,6 +235,7 @@ impl World {
             self.delivers(at)
                 && !self.is_due(at)
                 && !self.faults.may_burn(1 - at)
+                && !(self.faults.may_burn(at) && self.carries_to(1 - at))
                 && (is_silent(at) || serves_alone(at) || asks_nobody_else(at))
         })
     }
@@ -278,6 +281,11 @@ impl World {
             && !self.wire.towards[at].is_empty()
     }
 
+    /// Whether something is on its way to this server.
+    fn carries_to(&self, at: At) -> bool {
+        self.wire.open[at] && !self.wire.towards[at].is_empty()
+    }
+
     fn reopens(&self, at: At) -> bool {
         let machine = &self.machines[at];
         matches!(machine.life, Life::Reopens) && machine.writing.is_empty()
@@ -315,7 +323,7 @@ impl World {
                 if client.may(What::Renewal, at, self.now) {
                     out.push(Choice::Renew(client.who, at));
                 }
-                if client.may(What::Release, at, self.now) {
+                if self.serves(at) && client.may(What::Release, at, self.now) {
                     out.push(Choice::Release(client.who, at));
                 }
             }
@@ -400,7 +408,7 @@ impl World {
                 out.push(Choice::Stick(at));
             }
         }
-        let carries = || (0..2).any(|at| self.wire.open[at] && !self.wire.towards[at].is_empty());
+        let carries = || (0..2).any(|at| self.carries_to(at));
         if self.wire.cut && self.fresh {
             out.push(Choice::Heal);
         } else if !self.wire.cut && faults.cuts > 0 && carries() {
@@ -461,6 +469,7 @@ impl World {
             }
             Choice::Tick => {
                 self.now = self.now + HEARTBEAT;
+                self.keep_ends();
                 for client in &mut self.clients {
                     client.tick(self.now);
                 }
@@ -501,6 +510,44 @@ impl World {
         Ok(())
     }
 
+    /// What a client may still ask about stays remembered: nobody asks about what ended two ttl ago.
+    fn keep_ends(&mut self) {
+        let until = self.now + TTL.times(2);
+        for at in [0, 1] {
+            let remembers = |pair: &Pair| pair.ledger().ended().next().is_some();
+            if self.machines[at].pair().is_some_and(remembers)
+                && let Life::Runs(pair) = &mut self.machine(at).life
+            {
+                pair.keep_ends(until);
+            }
+        }
+    }
+
+    /// Drops what is said of ended uses of which nothing is left anywhere: when exactly a server forgets them, and that it
+    /// writes so, makes no difference to anybody. Who leaves a seat that no server has any more has left.
+    pub(super) fn forget(&mut self, canon: &Canon) {
+        for client in &mut self.clients {
+            if canon.has_left(client.who) {
+                client.stage = Stage::Done;
+            }
+        }
+        for at in [0, 1] {
+            let is_done = |use_id: &&UseId| canon.is_done_with(use_id);
+            let machine = &self.machines[at];
+            let in_memory = machine.pair().into_iter().flat_map(|pair| pair.ledger().ended());
+            let on_disk = machine.disk.ledger.ends.iter().map(|end| &end.use_id);
+            let done: Vec<UseId> = in_memory.chain(on_disk).filter(is_done).cloned().collect();
+            if done.is_empty() {
+                continue;
+            }
+            let machine = self.machine(at);
+            machine.disk.ledger.ends.retain(|end| !done.contains(&end.use_id));
+            if let Life::Runs(pair) = &mut machine.life {
+                done.iter().for_each(|use_id| pair.forget_use(use_id));
+            }
+        }
+    }
+
     fn machine(&mut self, at: At) -> &mut Machine {
         Arc::make_mut(&mut self.machines[at])
     }
@@ -528,14 +575,12 @@ impl World {
 
     fn deliver(&mut self, setup: &Setup, at: At) -> Result<(), Broken> {
         match self.wire.towards[at].pop_front() {
-            Some((sent, Parcel::Frame(frame))) => {
+            Some((sent, Parcel::Frame(frame, holders))) => {
                 // One that waited while the server stood still says nothing of now.
-                if let Frame::Heartbeat(beat) = &*frame
-                    && beat.state == State::Active
-                    && beat.paired
-                    && sent == self.now
-                {
-                    self.clients.iter_mut().for_each(|client| client.note_paired(at));
+                for client in self.clients.iter_mut().filter(|_| sent == self.now) {
+                    if holders[client.who] {
+                        client.note_paired(at);
+                    }
                 }
                 match &*frame {
                     Frame::Heartbeat(beat) if at == 1 && beat.state == State::Active => {
@@ -568,15 +613,15 @@ impl World {
     }
 
     fn ask(&mut self, setup: &Setup, who: Who, what: What, at: At) -> Result<(), Broken> {
-        let Some(epoch) = self.machines[at].pair().map(|pair| pair.facts().epoch) else {
+        if self.machines[at].pair().is_none() {
             return Ok(());
-        };
+        }
         if self.clients[who].waits.is_some() {
             self.faults.losses = self.faults.losses.saturating_sub(1);
         }
         self.tickets += 1;
         let asked = (Ticket(self.tickets), self.now, self.split);
-        let Some(command) = self.clients[who].ask(what, at, epoch, asked, setup) else {
+        let Some(command) = self.clients[who].ask(what, at, asked, setup) else {
             return Ok(());
         };
         self.tell(setup, at, Input::Command(asked.0, Box::new(command)))?;
@@ -638,7 +683,11 @@ impl World {
                 }
                 Effect::Send(frame) => {
                     if self.wire.open[at] && self.wire.open[1 - at] {
-                        let parcel = Parcel::Frame(Arc::new(*frame));
+                        let says_paired = matches!(&*frame, Frame::Heartbeat(beat)
+                            if beat.state == State::Active && beat.paired);
+                        let holds = |client: &Client| says_paired && client.believes(self.now);
+                        let holders = self.clients.each_ref().map(holds);
+                        let parcel = Parcel::Frame(Arc::new(*frame), holders);
                         self.wire.towards[1 - at].push_back((self.now, parcel));
                     }
                 }
@@ -719,19 +768,18 @@ impl World {
 
     /// Follows whether the two are split from each other.
     fn note_split(&mut self) {
-        let [a, b] = &self.machines;
-        let both = [a, b].into_iter().all(|machine| !matches!(machine.life, Life::Dead));
-        let paired = || {
-            let ready = |machine: &Machine| machine.pair().is_some_and(Pair::is_ready);
-            ready(a) && ready(b) && a.pair().is_some_and(|pair| pair.facts().paired)
-        };
-        if !both || (!self.wire.cut && self.split && paired()) {
+        let both = self.machines.iter().all(|machine| !matches!(machine.life, Life::Dead));
+        // The word of the one that serves, as it alone decides when the other one may count on it.
+        let paired = [0, 1]
+            .into_iter()
+            .any(|at| self.serves(at) && self.machines[at].pair().is_some_and(Pair::is_paired));
+        if !both || (!self.wire.cut && self.split && paired) {
             self.split = false;
         }
         if both && self.wire.cut {
             self.split = true;
         }
-        if paired() {
+        if paired {
             self.fenced = [false, false];
         }
         if self.split {
@@ -788,10 +836,13 @@ fn hands_over(hello: &Hello, to: &ServerName) -> bool {
 /// Whether a server would give a stranger a seat.
 fn grants(setup: &Setup, mut pair: Pair, now: Moment) -> bool {
     let mut effects = Vec::new();
-    let request = setup.checkout(STRANGER, 0, pair.facts().epoch);
+    let request = setup.checkout(STRANGER, 0, 0);
     let command = Box::new(Command::Checkout(request));
     pair.handle(Setup::now(now), Input::Command(Ticket(u64::MAX), command), &mut effects);
-    !effects.iter().any(|effect| {
-        matches!(effect, Effect::Reply(Ticket(u64::MAX), reply) if matches!(**reply, Reply::Refused(_)))
+    !effects.iter().any(|effect| match effect {
+        Effect::Reply(Ticket(u64::MAX), reply) => matches!(**reply, Reply::Refused(_)),
+        // It notices that it stood still, and answers nobody.
+        Effect::Restart { .. } => true,
+        _ => false,
     })
 }
