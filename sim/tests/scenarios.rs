@@ -63,6 +63,7 @@ scenarios![
     degraded_apply = "degraded-apply",
     disk_stall = "disk-stall",
     dismissed_users = "dismissed-users",
+    escrow_clock_drift = "escrow-clock-drift",
     escrow_drains = "escrow-drains",
     escrow_early_return = "escrow-early-return",
     escrow_fence = "escrow-fence",

@@ -28,6 +28,7 @@ builtins![
     "degraded-apply",
     "disk-stall",
     "dismissed-users",
+    "escrow-clock-drift",
     "escrow-drains",
     "escrow-early-return",
     "escrow-fence",

@@ -353,7 +353,8 @@ impl<'a> Stage<'a> {
             }
             Action::ClockRate { of, ppm } => {
                 let at = self.server(of);
-                self.machines[at].clock.set_rate(*ppm, self.log.now);
+                let far = mutant!(ClocksDriftFar).then_some(FAR_PPM * ppm.signum());
+                self.machines[at].clock.set_rate(far.unwrap_or(*ppm), self.log.now);
                 self.machines[at].forget_alarm();
                 self.arm(at);
             }
