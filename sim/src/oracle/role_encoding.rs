@@ -190,6 +190,15 @@ mod tests {
     }
 
     #[test]
+    fn a_commit_that_failed_may_have_happened() {
+        let mut story = Story::started();
+        story.fail_commit(100, "lic-b", "sha256:swapped", 2);
+        story.licenses = vec!["designer-a".into()];
+        story.grant(300, "ana", "lic-b", "L1");
+        story.check(PROMISE, "");
+    }
+
+    #[test]
     fn a_seat_after_the_license_ended_is_seen() {
         let mut story = Story::started();
         story.grant(900_000, "ana", "lic-a", "L1");

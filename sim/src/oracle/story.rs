@@ -212,6 +212,13 @@ impl Story {
         self.answer(at + TRIP, "reconciler", request, 200, None);
     }
 
+    /// A commit that ends in a failure.
+    pub(crate) fn fail_commit(&mut self, at: u64, server: &str, bundle: &str, generation: u64) {
+        let ask = Ask::Commit { bundle: bundle.into(), generation };
+        let request = self.ask(at, "reconciler", server, ask);
+        self.answer(at + TRIP, "reconciler", request, 503, Some("recovering"));
+    }
+
     pub(crate) fn hear(&mut self, at: u64, server: &str, active: bool, paired: bool) {
         let from = if server == "lic-a" { "lic-b" } else { "lic-a" };
         self.note(at, server, Event::Heard { from: from.into(), active, paired });

@@ -88,6 +88,7 @@ struct Commit<'a> {
     asked: u64,
     /// When it said that it does.
     done: Option<u64>,
+    /// Whether it said that it does not; one that failed (5xx) may have it on its disk.
     refused: bool,
 }
 
@@ -500,7 +501,7 @@ fn commits<'a>(view: &View<'a>) -> Vec<Commit<'a>> {
             terms,
             asked: exchange.asked,
             done: answer.filter(|reply| reply.status == 200).map(|reply| reply.at),
-            refused: answer.is_some_and(|reply| reply.status != 200),
+            refused: answer.is_some_and(|reply| (400..500).contains(&reply.status)),
         });
     }
     commits.sort_by_key(|commit| commit.generation);
