@@ -18,7 +18,7 @@ use crate::scenario::{Reload, Scenario};
 use crate::shrink::shrink;
 use crate::subject::{Subject, SubjectError};
 use crate::world::core_world::{self, States};
-use crate::world::setup::Setup;
+use crate::world::setup::{Setup, Timed};
 
 /// How many runs a failure is shrunk in: some seconds.
 const SHRINK_RUNS: usize = 600;
@@ -83,9 +83,14 @@ pub fn setup(manifest: Option<&Path>, mode: Option<Mode>) -> Result<Setup, Subje
     for reload in reloads_of() {
         reloads.push(subject.reloaded(&reload)?);
     }
+    let adds_operator = reloads.len() + 1;
+    reloads.push(subject.reloaded(&Reload { add_operator: true, ..Reload::default() })?);
+    let later = Reload { add_user: UserName::new("tandem-sim-three").ok(), ..Reload::default() };
+    reloads.push(Subject { is_by_added: true, ..subject.reloaded(&later)? });
     reloads.push(subject.with_roles_swapped()?);
+    let timed = Timed { adds_operator, by_added: adds_operator + 1, swapped: adds_operator + 2 };
     let mut setup = Setup::new(subject, plan, reloads);
-    setup.swaps = true;
+    setup.timed = Some(timed);
     Ok(setup)
 }
 

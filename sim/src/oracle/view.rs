@@ -79,7 +79,7 @@ pub(crate) struct Death<'a> {
     pub(crate) terms: &'a Terms,
 }
 
-/// A bundle that a server was asked to serve.
+/// A bundle that a server was asked to serve, and did not refuse.
 #[derive(Debug)]
 struct Commit<'a> {
     server: &'a str,
@@ -88,8 +88,6 @@ struct Commit<'a> {
     asked: u64,
     /// When it said that it does.
     done: Option<u64>,
-    /// Whether it said that it does not; one that failed (5xx) may have it on its disk.
-    refused: bool,
 }
 
 /// Times, each from when to when.
@@ -174,7 +172,7 @@ impl<'a> View<'a> {
         let mut found: Vec<&Terms> = Vec::new();
         for commit in &self.commits {
             let known = found.iter().any(|one| one.bundle == commit.terms.bundle);
-            if commit.asked <= to && !is_left(commit) && !commit.refused && !known {
+            if commit.asked <= to && !is_left(commit) && !known {
                 found.push(commit.terms);
             }
         }
@@ -495,13 +493,16 @@ fn commits<'a>(view: &View<'a>) -> Vec<Commit<'a>> {
         let Ask::Commit { bundle, generation } = exchange.ask else { continue };
         let Some(terms) = view.terms(bundle) else { continue };
         let answer = exchange.answer.as_ref();
+        // A refused one says nothing; one that failed (5xx) may be on the disk.
+        if answer.is_some_and(|reply| (400..500).contains(&reply.status)) {
+            continue;
+        }
         commits.push(Commit {
             server: exchange.to,
             generation: *generation,
             terms,
             asked: exchange.asked,
             done: answer.filter(|reply| reply.status == 200).map(|reply| reply.at),
-            refused: answer.is_some_and(|reply| (400..500).contains(&reply.status)),
         });
     }
     commits.sort_by_key(|commit| commit.generation);

@@ -16,8 +16,8 @@ pub struct Setup {
     pub plan: Plan,
     /// What each reload of the plan applies.
     pub reloads: Vec<Subject>,
-    /// Whether the last of them is the first with its roles swapped, for runs in which everything is drawn.
-    pub swaps: bool,
+    /// Which of them are of use only at a certain time, for runs in which everything is drawn.
+    pub timed: Option<Timed>,
     /// Whether the history is kept though all is well.
     pub keeps_history: bool,
     /// What every run in the core world shares, made by the first.
@@ -33,6 +33,17 @@ pub enum SetupError {
     /// What it reloads cannot be simulated.
     #[error(transparent)]
     Subject(#[from] SubjectError),
+}
+
+/// The places of bundles that only make sense at a certain time; those before them may be applied at any.
+#[derive(Clone, Copy, Debug)]
+pub struct Timed {
+    /// One that adds an operator.
+    pub adds_operator: usize,
+    /// One that the added operator signs.
+    pub by_added: usize,
+    /// The first one with its roles swapped.
+    pub swapped: usize,
 }
 
 impl Setup {
@@ -71,13 +82,13 @@ impl Setup {
     pub fn reissued(&self) -> Result<Self, SubjectError> {
         let reloads: Result<Vec<_>, _> = self.reloads.iter().map(Subject::reissued).collect();
         let reissued = Self::new(self.subject.reissued()?, self.plan.clone(), reloads?);
-        Ok(Self { keeps_history: self.keeps_history, swaps: self.swaps, ..reissued })
+        Ok(Self { keeps_history: self.keeps_history, timed: self.timed, ..reissued })
     }
 
     /// A configuration and what is done to it.
     #[must_use]
     pub fn new(subject: Subject, plan: Plan, reloads: Vec<Subject>) -> Self {
-        Self { subject, plan, reloads, swaps: false, keeps_history: false, ground: OnceLock::new() }
+        Self { subject, plan, reloads, timed: None, keeps_history: false, ground: OnceLock::new() }
     }
 
     /// The same, keeping the history of every run.

@@ -9,7 +9,7 @@ use tandem::name::ServerName;
 
 use crate::scenario::{Action, Mishap, Plan};
 use crate::seed::Choices;
-use crate::world::setup::Setup;
+use crate::world::setup::{Setup, Timed};
 
 /// The most faults of a run.
 const FAULTS: u64 = 12;
@@ -48,10 +48,11 @@ enum Kind {
     Handover,
     Fence,
     Swap,
+    Conflict,
 }
 
 impl Kind {
-    const ALL: [Self; 24] = [
+    const ALL: [Self; 25] = [
         Self::Crash,
         Self::Kill,
         Self::Stop,
@@ -76,6 +77,7 @@ impl Kind {
         Self::Handover,
         Self::Fence,
         Self::Swap,
+        Self::Conflict,
     ];
 }
 
@@ -91,9 +93,9 @@ pub(super) fn plan(choices: &mut Choices, setup: &Setup, servers: &[ServerName; 
         choices,
         servers,
         actions: Vec::new(),
-        bundles: (1 + setup.reloads.len() - usize::from(setup.swaps)) as u64,
+        bundles: setup.timed.map_or(1 + setup.reloads.len(), |timed| timed.adds_operator) as u64,
         replaced: None,
-        swapped: setup.swaps.then_some(setup.reloads.len()),
+        timed: setup.timed,
         dead_for: if is_escrow { Span::ZERO } else { longest },
         longest,
     };
@@ -128,12 +130,11 @@ struct Draw<'a> {
     choices: &'a mut Choices,
     servers: &'a [ServerName; 2],
     actions: Vec<(Span, Action)>,
-    /// How many bundles there are to apply, without the one with swapped roles.
+    /// How many bundles there are to apply at any time, from the first.
     bundles: u64,
     /// The server whose disk is lost.
     replaced: Option<String>,
-    /// The bundle with swapped roles, where there is one.
-    swapped: Option<usize>,
+    timed: Option<Timed>,
     /// How long a server must be dead before an operator may say so.
     dead_for: Span,
     /// After how long no lease that nobody renewed is left.
@@ -264,8 +265,7 @@ impl Draw<'_> {
             Kind::Reload => {
                 let at = self.choices.span("at", FIRST, LAST);
                 let degraded = self.choices.choose("degraded", 2) == 1;
-                let bundle = self.choices.choose("bundle", self.bundles);
-                let bundle = usize::try_from(bundle).unwrap_or(0);
+                let bundle = self.bundle();
                 self.actions.push((at, Action::Apply { bundle, degraded }));
             }
             Kind::Handover => {
@@ -283,14 +283,50 @@ impl Draw<'_> {
                 self.actions.push((said, Action::Fence(server.clone())));
                 self.actions.push((back, Action::Restart { server, empty: false }));
             }
+            Kind::Conflict => {
+                let other = if server == a { b } else { a };
+                self.conflict(server, other);
+            }
             Kind::Swap => {
-                if let Some(bundle) = self.swapped {
+                if let Some(timed) = self.timed {
                     let apply = |bundle| Action::Apply { bundle, degraded: false };
-                    let at = self.lasting(apply(bundle), apply(0));
+                    let at = self.lasting(apply(timed.swapped), apply(0));
                     self.interrupted(at);
                 }
             }
         }
+    }
+
+    fn bundle(&mut self) -> usize {
+        usize::try_from(self.choices.choose("bundle", self.bundles)).unwrap_or(0)
+    }
+
+    /// One bundle at each side of a split; the later one may be signed by somebody whom the other side does not know.
+    fn conflict(&mut self, first: String, second: String) {
+        let reconciler = || "reconciler".to_owned();
+        let apply = |bundle| Action::Apply { bundle, degraded: true };
+        let at = self.choices.span("at", FIRST, LAST);
+        let turns = at + self.lasts();
+        let end = turns + self.lasts();
+        let one = self.bundle();
+        self.actions.push((at, Action::Cut(first.clone(), second.clone())));
+        self.actions.push((at, Action::Cut(reconciler(), second.clone())));
+        self.actions.push((at, apply(one)));
+        self.actions.push((turns, Action::Repair(reconciler(), second.clone())));
+        self.actions.push((turns, Action::Cut(reconciler(), first.clone())));
+        match self.timed {
+            Some(timed) if self.choices.choose("stranger", 2) == 1 => {
+                self.actions.push((turns, apply(timed.adds_operator)));
+                let later = turns + self.lasts();
+                self.actions.push((later, apply(timed.by_added)));
+            }
+            _ => {
+                let other = self.bundle();
+                self.actions.push((turns, apply(other)));
+            }
+        }
+        self.actions.push((end, Action::Repair(reconciler(), first.clone())));
+        self.actions.push((end, Action::Repair(first, second)));
     }
 
     fn share(&mut self, mishap: Mishap, server: String) {
