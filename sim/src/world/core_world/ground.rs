@@ -48,7 +48,7 @@ pub(super) struct Applied {
     pub(super) config: Arc<Config>,
     pub(super) hash: String,
     pub(super) terms: Arc<Terms>,
-    signer: MemoryKey,
+    pub(super) signer: MemoryKey,
 }
 
 /// A bundle that no server may take, and what a server makes of it.

@@ -14,7 +14,7 @@ use tandem::pair::{
     Checkout, Command, Commit, Effect, Held, Input, Nonce, Pair, Refusal, Reply, State, Ticket,
     Token, Wait,
 };
-use tandem::statement::SignedStatement;
+use tandem::statement::{SignedStatement, Signs as _};
 
 use super::clock::Clock;
 use super::connection::{Current, Dial, Item};
@@ -667,11 +667,17 @@ impl Stage<'_> {
         generation: Generation,
         base: Generation,
     ) -> Said {
-        let Some(config) = self.ground.bundles.get(bundle).map(|one| Arc::clone(&one.config))
-        else {
-            return Said::Gone;
-        };
+        let ground = Arc::clone(&self.ground);
+        let Some(applied) = ground.bundles.get(bundle) else { return Said::Gone };
+        let config = Arc::clone(&applied.config);
         let Some(process) = self.process(at) else { return Said::Gone };
+        let running = process.pair.as_ref().and_then(|pair| pair.committed());
+        let operators = running.map_or(&[][..], |it| &it.config.bundle.manifest().trust.operators);
+        if ground.trust.with_operators(operators).find(applied.signer.public()).is_none() {
+            let what =
+                "its statement is signed by somebody whom the bundle that runs does not trust";
+            return Said::Problem(Box::new(Problem::new(ProblemCode::Refused, what)));
+        }
         let own = process.view.generation;
         if own != base {
             return Said::Problem(Box::new(Refusal::GenerationConflict.into()));
