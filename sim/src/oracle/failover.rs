@@ -19,6 +19,10 @@ const SETTLED: u64 = 1_000;
 /// milliseconds for what is on its way.
 const COUNTED_LONGER: (u64, u64) = (20, 5_000);
 
+/// How much less than it may a server may stand alone, since it does not know exactly when it last heard its primary, in
+/// milliseconds.
+const ALONE_SLACK: u64 = 60_000;
+
 /// A time in which the primary is dead and nothing else is broken.
 struct Outage<'a> {
     secondary: &'a str,
@@ -103,8 +107,15 @@ fn is_free(view: &View<'_>, outage: &Outage<'_>, refused: &Exchange<'_>) -> bool
     if view.is_escrow(outage.died, reply.at) {
         return false;
     }
-    let server = terms.servers.get(outage.secondary);
-    let capacity = |at| server.map_or(0, |server| server.capacity(product, at));
+    let Some(server) = terms.servers.get(outage.secondary) else { return false };
+    // How long it may serve alone is judged by `role-encoding`.
+    let mut licenses =
+        server.licenses.iter().filter(|one| one.product.eq_ignore_ascii_case(product));
+    let alone = reply.at.saturating_sub(outage.died) + ALONE_SLACK;
+    if licenses.any(|license| license.standalone.is_some_and(|limit| limit <= alone)) {
+        return false;
+    }
+    let capacity = |at| server.capacity(product, at);
     let capacity = capacity(refused.asked).min(capacity(reply.at));
     maybe_held(view, outage, product, reply.at, terms.ttl)
         .is_some_and(|held| limits.allow_one_more(held, capacity))
@@ -257,6 +268,15 @@ mod tests {
             story.refuse(14_000, "cy", "lic-b", 409, "no-seat-free");
             let judged = story.judged(PROMISE);
             assert_eq!(judged.contains("a seat of `designer` is free"), seen, "{judged}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_free_at_a_secondary_that_stood_alone_for_as_long_as_it_may() {
+        for (asked, seen) in [(700_000, true), (900_000, false)] {
+            let mut story = dead_at_10s();
+            story.refuse(asked, "bo", "lic-b", 409, "no-seat-free");
+            assert_eq!(!story.judged(PROMISE).is_empty(), seen, "{asked}");
         }
     }
 
