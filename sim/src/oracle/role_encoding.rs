@@ -168,7 +168,10 @@ mod tests {
         story.grant(300, "ana", "lic-a", "L1");
         story.check(PROMISE, "");
         story.hear(400, "lic-a", true, true);
-        story.grant(500, "bo", "lic-a", "L2");
+        story.grant(410, "cy", "lic-a", "L2");
+        story.check(PROMISE, "");
+        story.grant(450, "dan", "lic-b", "L3");
+        story.grant(500, "bo", "lic-a", "L4");
         story.check(
             PROMISE,
             "510ms `lic-a` gave a lease from `designer-a`, which is not encoded for its role",

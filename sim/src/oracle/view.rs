@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use tandem::manifest::types::{Mode, Role};
 
-use crate::history::{Answered, Ask, Entry, Event, Fault, Lease, Terms};
+use crate::history::{Answered, Ask, Entry, Event, Fault, Lease, ServerTerms, Terms};
 
 /// A request and what became of it.
 #[derive(Debug)]
@@ -179,8 +179,9 @@ impl<'a> View<'a> {
         found
     }
 
-    /// Whether the roles of a bundle that both run are those that the servers have: it is seen by a heartbeat in which the
-    /// new primary says that it serves, where they were others before.
+    /// Whether the roles of a bundle that both run are those that the servers have: it is seen by a lease of the new
+    /// primary from a license of that role, where they were others before. That it serves says little: the old primary may
+    /// have been away.
     fn roles_are_in_effect(&self, generation: u64, terms: &Terms, at: u64) -> bool {
         let role = |terms: &Terms| {
             terms
@@ -202,10 +203,19 @@ impl<'a> View<'a> {
         };
         let done = terms.servers.keys().map(since).collect::<Option<Vec<_>>>();
         let Some(done) = done.and_then(|done| done.into_iter().max()) else { return false };
-        let follows = terms.servers.iter().find(|(_, server)| server.role == Role::Secondary);
-        follows.is_some_and(|(name, _)| {
-            let mut heard = self.heard(name);
-            heard.any(|(when, active, _)| active && (done..=at).contains(&when))
+        let leads = terms.servers.iter().find(|(_, server)| server.role == Role::Primary);
+        leads.is_some_and(|(name, server)| {
+            let offers = |server: &ServerTerms, id: &String| {
+                server.licenses.iter().any(|license| license.id == *id)
+            };
+            let was = before.terms.servers.get(name);
+            let is_new =
+                |id: &String| offers(server, id) && !was.is_some_and(|was| offers(was, id));
+            self.exchanges.iter().filter(|exchange| exchange.to == name).any(|exchange| {
+                exchange.given().is_some_and(|(when, lease)| {
+                    (done..=at).contains(&when) && lease.licenses.iter().any(is_new)
+                })
+            })
         })
     }
 

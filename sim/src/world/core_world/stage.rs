@@ -521,14 +521,16 @@ impl<'a> Stage<'a> {
     }
 
     /// What the reconciler applies when all is mended: what it was to apply last, or the first bundle where a license of
-    /// that ends.
+    /// that ends, or where it may be a stranger's.
     fn bundle_at_the_end(&self) -> usize {
         let terms = self.ground.bundles.get(self.latest).map(|one| &one.terms);
         let mut licenses = terms
             .into_iter()
             .flat_map(|terms| terms.servers.values())
             .flat_map(|one| &one.licenses);
-        if licenses.any(|license| license.until.is_some()) { 0 } else { self.latest }
+        let ends = licenses.any(|license| license.until.is_some());
+        let is_strange = self.setup.timed.is_some_and(|timed| timed.by_added == self.latest);
+        if ends || is_strange { 0 } else { self.latest }
     }
 
     /// Goes on until the pair is at rest for a while, or too long for that.
