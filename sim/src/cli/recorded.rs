@@ -1,7 +1,7 @@
 //! `replay` and `shrink`: what is done with a recorded run.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use tandem::mutant::{self, Mutant};
@@ -40,9 +40,9 @@ pub(super) struct ShrinkArgs {
 }
 
 /// A recorded run and what it runs.
-pub(super) fn read(file: &PathBuf) -> Result<(Regression, Setup), Trouble> {
+pub(super) fn read(file: &Path) -> Result<(Regression, Setup), Trouble> {
     let text = super::read(file)?;
-    let wrong = |error| Trouble::Recorded { file: file.clone(), error };
+    let wrong = |error| Trouble::Recorded { file: file.to_owned(), error };
     let regression = Regression::read(&text).map_err(wrong)?;
     let setup = regression.setup().map_err(wrong)?;
     Ok((regression, setup.keeping_history()))

@@ -235,7 +235,7 @@ impl World {
             self.delivers(at)
                 && !self.is_due(at)
                 && !self.faults.may_burn(1 - at)
-                && !(self.faults.may_burn(at) && self.carries_to(1 - at))
+                && (!self.faults.may_burn(at) || !self.carries_to(1 - at))
                 && (is_silent(at) || serves_alone(at) || asks_nobody_else(at))
         })
     }
