@@ -18,6 +18,9 @@ use crate::oracle::{Promise, View, Violation};
 const KEPT: u64 = 55_000;
 /// How long a request and its answer may be on their way, together.
 const ON_ITS_WAY: u64 = 4_200;
+/// How long after a request its answer comes at the latest, where it is held as long as it may be; one that comes later
+/// was on its way for long, and until when it was held is not known.
+const HELD: u64 = 30_000 + ON_ITS_WAY;
 
 /// A use that asks for a seat, with all its requests in the order in which they were sent.
 struct Asking<'a> {
@@ -145,7 +148,11 @@ impl Asking<'_> {
                     kept_from = one.asked;
                     // What is sent to a dead server is sent again once it is back.
                     let arrives = one.asked.max(view.started(server, at)) + ON_ITS_WAY;
-                    if one.to == server && arrives < at && at < reply.at {
+                    if one.to == server
+                        && arrives < at
+                        && at < reply.at
+                        && reply.at <= arrives + HELD
+                    {
                         return true;
                     }
                 }
@@ -160,7 +167,9 @@ impl Asking<'_> {
         self.requests.iter().any(|one| {
             one.to == server
                 && one.asked < from
-                && one.got(202).is_some_and(|reply| until < reply.at)
+                && one
+                    .got(202)
+                    .is_some_and(|reply| until < reply.at && reply.at <= one.asked + HELD)
         })
     }
 
@@ -219,6 +228,17 @@ mod tests {
             PROMISE,
             "1010ms `lic-a` gave guest2 a seat of `designer` who first asked at 1000ms, while guest1 waited there before",
         );
+    }
+
+    #[test]
+    fn an_answer_that_was_on_its_way_for_long_says_not_until_when_it_was_held() {
+        for (until, seen) in [(34_000, true), (36_000, false)] {
+            let mut story = Story::started();
+            story.queue(100, "guest1", "lic-a", "u1");
+            story.hold(500, until, "guest1", "lic-a", "u1");
+            story.give_use(20_000, "guest2", "lic-a", "u2", "L2");
+            assert_eq!(!story.judged(PROMISE).is_empty(), seen, "{until}");
+        }
     }
 
     #[test]
