@@ -105,14 +105,19 @@ fn alone_too_long(
     let is_secondary = terms.iter().all(|terms| terms.role == Role::Secondary);
     let (heard, _, _) =
         view.heard(exchange.to).take_while(|(at, ..)| *at <= exchange.asked).last()?;
-    // A primary that is back, or reaches this server again, says so before its first heartbeat.
+    // A primary that is back, goes on, or reaches this server again says so before its first heartbeat.
     let (given, _) = exchange.given()?;
     let in_force = view.in_force(exchange.asked, given);
     let servers = in_force.iter().flat_map(|terms| terms.servers.keys());
     let back =
         servers.filter(|server| *server != exchange.to).map(|peer| view.started(peer, given));
     let heals = view.faults.iter().filter(|(at, fault)| {
-        *at <= given && matches!(fault, Fault::Heal { to, .. } if to == exchange.to)
+        let reaches = match fault {
+            Fault::Heal { to, .. } => to == exchange.to,
+            Fault::Resume { server } => server != exchange.to,
+            _ => false,
+        };
+        *at <= given && reaches
     });
     let reached = heals.map(|(at, _)| *at).max();
     let heard = heard.max(back.max().unwrap_or(0)).max(reached.unwrap_or(0));
@@ -238,5 +243,20 @@ mod tests {
             PROMISE,
             "940010ms `lic-b` gave a seat 30000ms after its licenses let it serve alone",
         );
+    }
+
+    #[test]
+    fn a_primary_that_goes_on_or_is_reached_again_has_been_heard() {
+        for back in ["goes on", "is reached"] {
+            let mut story = Story::started();
+            story.hear(10_000, "lic-b", true, true);
+            if back == "goes on" {
+                story.resume(930_000, "lic-a");
+            } else {
+                story.mend(930_000, "lic-a", "lic-b");
+            }
+            story.grant(940_000, "cy", "lic-b", "L3");
+            story.check(PROMISE, "");
+        }
     }
 }
