@@ -393,6 +393,8 @@ impl Person {
             match answer.status {
                 200 | 201 => break (sent, answer.body),
                 0 | 409 | 503 => pause(self.dice.between(50, 250)),
+                // It was granted, never told, and has run out meanwhile: the next use is a new one.
+                404 => return,
                 status => panic!("a checkout got {status}: {}", answer.body),
             }
         };
