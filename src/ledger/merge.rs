@@ -126,10 +126,8 @@ fn united(mut one: Lease, other: Lease) -> Lease {
     one.granted = one.granted.min(other.granted);
     one.forced = one.forced.or(other.forced);
     // It lives where it lives on one side, and takes what it takes on either.
-    one.parked = match one.parked != other.parked {
-        true => mutant!(EscrowFreesUnheard),
-        false => one.parked,
-    };
+    let differ = one.parked != other.parked;
+    one.parked = (one.parked && other.parked) || (differ && mutant!(EscrowFreesUnheard));
     one.slots = one.slots.greater(&other.slots);
     one
 }

@@ -397,13 +397,11 @@ impl Ledger {
                     self.queue.remove(use_id);
                 }
                 let before = self.remove(&lease.id);
-                let charge = match (&lease.forced, &before) {
+                let taken = before.as_ref().map(|entry| &entry.charge);
+                let charge = match (&lease.forced, taken) {
                     (Some(reason), _) => Charge::Revoked(reason.clone()),
                     // Only a bundle gives back what a bundle took.
-                    (
-                        None,
-                        Some(Entry { charge: taken @ (Charge::Revoked(_) | Charge::Kept), .. }),
-                    ) => taken.clone(),
+                    (None, Some(taken @ (Charge::Revoked(_) | Charge::Kept))) => taken.clone(),
                     (None, _) => Charge::Assignment(lease.assignment as usize),
                 };
                 let ends = borrow::ends_of(&lease, before.as_ref(), terms.now.moment);
