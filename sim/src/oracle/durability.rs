@@ -48,8 +48,7 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
 /// the two wall clocks may have gone apart since the beginning, each 1 % wrong.
 fn is_claimed(holding: &Holding<'_>, at: u64) -> bool {
     let late = if holding.borrowed.is_some() { at + at / 50 } else { at };
-    let covers = |(from, until, _): &(u64, u64, &str)| *from <= at && late < *until;
-    holding.is_live(at) && holding.beliefs.iter().any(covers)
+    holding.is_live_until(at, late)
 }
 
 /// Whether a server has to know a lease at this time. What happened in the same millisecond may have come after.

@@ -7,10 +7,11 @@
 //! server does not lend alone. A seat is free for sure where even with all that may have been granted unseen, and with
 //! every lease that may still be counted, no limit is reached; where nobody waits; and not in the mode `escrow`.
 
+use tandem::name::{HostName, UserName};
+
 use crate::history::{Ask, Fault};
 use crate::oracle::view::{Death, Exchange};
 use crate::oracle::{Promise, View, Violation};
-use tandem::name::{HostName, UserName};
 
 /// How long after its disk is well again a server may take to start from it, in milliseconds.
 const SETTLED: u64 = 1_000;

@@ -30,14 +30,13 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
             }
             let kept = holding.beliefs.iter().any(|(_, until, _)| *until > end);
             let left = holding.released.is_some_and(|released| released <= end);
-            let asked = view.exchanges.iter().any(|exchange| {
+            let mut renewals = view.exchanges.iter().filter(|exchange| {
                 matches!(exchange.ask, Ask::Renew { lease, .. } if lease == holding.id)
                     && (until..end).contains(&exchange.asked)
             });
-            let is_crowded_out = view.exchanges.iter().any(|exchange| {
-                matches!(exchange.ask, Ask::Renew { lease, .. } if lease == holding.id)
-                    && (until..end).contains(&exchange.asked)
-                    && exchange.got(409).is_some_and(|reply| reply.code == Some("no-seat-free"))
+            let asked = renewals.clone().next().is_some();
+            let is_crowded_out = renewals.any(|exchange| {
+                exchange.got(409).is_some_and(|reply| reply.code == Some("no-seat-free"))
                     && !must_know(view, exchange.to, holding, exchange.asked)
             });
             if asked && !kept && !left && !is_crowded_out {

@@ -107,20 +107,13 @@ fn alone_too_long(
         view.heard(exchange.to).take_while(|(at, ..)| *at <= exchange.asked).last()?;
     // A primary that is back, goes on, or reaches this server again says so before its first heartbeat.
     let (given, _) = exchange.given()?;
-    let in_force = view.in_force(exchange.asked, given);
-    let servers = in_force.iter().flat_map(|terms| terms.servers.keys());
-    let back =
-        servers.filter(|server| *server != exchange.to).map(|peer| view.started(peer, given));
-    let heals = view.faults.iter().filter(|(at, fault)| {
-        let reaches = match fault {
-            Fault::Heal { to, .. } => to == exchange.to,
-            Fault::Resume { server } => server != exchange.to,
-            _ => false,
-        };
-        *at <= given && reaches
+    let until = view.faults.iter().take_while(|(at, _)| *at <= given);
+    let back = until.filter(|(_, fault)| match fault {
+        Fault::Heal { to, .. } => to == exchange.to,
+        Fault::Start { server, .. } | Fault::Resume { server } => server != exchange.to,
+        _ => false,
     });
-    let reached = heals.map(|(at, _)| *at).max();
-    let heard = heard.max(back.max().unwrap_or(0)).max(reached.unwrap_or(0));
+    let heard = heard.max(back.map(|(at, _)| *at).last().unwrap_or(0));
     let restarted = view.started(exchange.to, exchange.asked) > heard;
     let slack = allowed / 50 + if restarted { 60_000 } else { 0 };
     let alone = exchange.asked.saturating_sub(heard);

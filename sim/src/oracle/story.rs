@@ -207,16 +207,25 @@ impl Story {
     }
 
     pub(crate) fn commit(&mut self, at: u64, server: &str, bundle: &str, generation: u64) {
-        let ask = Ask::Commit { bundle: bundle.into(), generation };
-        let request = self.ask(at, "reconciler", server, ask);
-        self.answer(at + TRIP, "reconciler", request, 200, None);
+        self.commit_as(at, server, bundle, generation, (200, None));
     }
 
     /// A commit that ends in a failure.
     pub(crate) fn fail_commit(&mut self, at: u64, server: &str, bundle: &str, generation: u64) {
+        self.commit_as(at, server, bundle, generation, (503, Some("recovering")));
+    }
+
+    fn commit_as(
+        &mut self,
+        at: u64,
+        server: &str,
+        bundle: &str,
+        generation: u64,
+        (status, code): (u16, Option<&str>),
+    ) {
         let ask = Ask::Commit { bundle: bundle.into(), generation };
         let request = self.ask(at, "reconciler", server, ask);
-        self.answer(at + TRIP, "reconciler", request, 503, Some("recovering"));
+        self.answer(at + TRIP, "reconciler", request, status, code);
     }
 
     pub(crate) fn hear(&mut self, at: u64, server: &str, active: bool, paired: bool) {
@@ -306,6 +315,11 @@ fn terms(bundle: &str, mode: Mode) -> Terms {
             standalone: Some(STANDALONE),
         }],
     };
+    let roles = [server(Role::Primary, "designer-a"), server(Role::Secondary, "designer-b")];
+    let [a, b] = match (bundle, roles) {
+        ("sha256:swapped", [primary, secondary]) => [secondary, primary],
+        (_, roles) => roles,
+    };
     let ends = bundle == "sha256:two";
     let user = |name: &str| Whom::User(UserPattern::new(name).expect("a pattern"));
     let mut deny = vec![user("mallory")];
@@ -327,18 +341,6 @@ fn terms(bundle: &str, mode: Mode) -> Terms {
         heartbeat: 500,
         alone_after: 6_180,
         late: 0,
-        servers: if bundle == "sha256:swapped" {
-            [
-                ("lic-a".into(), server(Role::Secondary, "designer-b")),
-                ("lic-b".into(), server(Role::Primary, "designer-a")),
-            ]
-            .into()
-        } else {
-            [
-                ("lic-a".into(), server(Role::Primary, "designer-a")),
-                ("lic-b".into(), server(Role::Secondary, "designer-b")),
-            ]
-            .into()
-        },
+        servers: [("lic-a".into(), a), ("lic-b".into(), b)].into(),
     }
 }

@@ -62,8 +62,13 @@ pub(crate) struct Holding<'a> {
 impl Holding<'_> {
     /// Whether its holder believes in it.
     pub(crate) fn is_live(&self, at: u64) -> bool {
+        self.is_live_until(at, at)
+    }
+
+    /// The same, and by the same answer at a later time too.
+    pub(crate) fn is_live_until(&self, at: u64, late: u64) -> bool {
         self.released.is_none_or(|released| at < released)
-            && self.beliefs.iter().any(|(from, until, _)| (*from..*until).contains(&at))
+            && self.beliefs.iter().any(|(from, until, _)| *from <= at && late < *until)
     }
 }
 
@@ -183,15 +188,8 @@ impl<'a> View<'a> {
     /// primary from a license of that role, where they were others before. That it serves says little: the old primary may
     /// have been away.
     fn roles_are_in_effect(&self, generation: u64, terms: &Terms, at: u64) -> bool {
-        let role = |terms: &Terms| {
-            terms
-                .servers
-                .iter()
-                .map(|(name, server)| (name.clone(), server.role))
-                .collect::<Vec<_>>()
-        };
         let differs =
-            |one: &&Commit<'_>| one.generation < generation && role(one.terms) != role(terms);
+            |one: &&Commit<'_>| one.generation < generation && !has_same_roles(one.terms, terms);
         let Some(before) = self.commits.iter().rev().find(differs) else { return true };
         // Since when each server runs a bundle with these roles: it may be one before this.
         let since = |server: &String| {
@@ -227,17 +225,14 @@ impl<'a> View<'a> {
         let Some(asked) = of_it.iter().map(|one| one.asked).min() else { return true };
         let generation = of_it.iter().map(|one| one.generation).min().unwrap_or_default();
         let before = self.commits.iter().rev().find(|one| one.generation < generation);
-        let same = |before: &Terms| {
-            let role = |name| before.servers.get(name).map(|server| server.role);
-            terms.servers.iter().all(|(name, server)| role(name) == Some(server.role))
-        };
         let was_up = |server: &String| {
             let comes_up = |fault: &&(u64, &Fault)| {
                 (asked..=at).contains(&fault.0) && fault.1.leaves_up(server) == Some(true)
             };
             self.is_up(server, asked) || self.faults.iter().any(|fault| comes_up(&fault))
         };
-        before.is_none_or(|before| same(before.terms)) || terms.servers.keys().all(was_up)
+        before.is_none_or(|before| has_same_roles(before.terms, terms))
+            || terms.servers.keys().all(was_up)
     }
 
     /// The role that a server had for sure in between; none where a change of roles may fall into it.
@@ -495,6 +490,12 @@ impl<'a> View<'a> {
     pub(crate) fn is_escrow(&self, from: u64, to: u64) -> bool {
         self.in_force(from, to).iter().any(|terms| terms.mode == Mode::Escrow)
     }
+}
+
+/// Whether each server has the same role by either bundle.
+fn has_same_roles(one: &Terms, other: &Terms) -> bool {
+    let roles = one.servers.iter().map(|(name, server)| (name, server.role));
+    roles.eq(other.servers.iter().map(|(name, server)| (name, server.role)))
 }
 
 fn commits<'a>(view: &View<'a>) -> Vec<Commit<'a>> {
