@@ -302,9 +302,6 @@ pub fn run() -> ExitCode {
             Err(trouble) => return unusable(&trouble),
         },
         Verb::Run(args) => match prepared(&args).and_then(|ready| mutated(&args, ready)) {
-            Ok(prepared) if prepared.iter().any(|one| jobs_of(&args, one).is_empty()) => {
-                return unusable(&Trouble::NoSeeds);
-            }
             Ok(prepared) => run_all(&args, &prepared),
             Err(trouble) => return unusable(&trouble),
         },
@@ -379,6 +376,8 @@ fn read(file: &Path) -> Result<String, Trouble> {
 struct Prepared {
     name: String,
     setup: Setup,
+    /// Which seeds are run where.
+    seeds: Vec<(u64, World)>,
 }
 
 fn prepared(args: &RunArgs) -> Result<Vec<Prepared>, Trouble> {
@@ -436,7 +435,11 @@ fn one(args: &RunArgs, name: &str, text: &str, file: Option<&Path>) -> Result<Pr
         return Err(Trouble::World { name: name.to_owned(), fault });
     }
     let setup = if args.history.is_some() { setup.keeping_history() } else { setup };
-    Ok(Prepared { name: scenario.scenario, setup })
+    let seeds = seeds_of(args, &setup);
+    if seeds.is_empty() {
+        return Err(Trouble::NoSeeds);
+    }
+    Ok(Prepared { name: scenario.scenario, setup, seeds })
 }
 
 /// Chooses the mutant. Its own vendor then signs the licenses: one that changes what a signature is about would
@@ -452,12 +455,10 @@ fn mutated(args: &RunArgs, mut prepared: Vec<Prepared>) -> Result<Vec<Prepared>,
 
 fn run_all(args: &RunArgs, prepared: &[Prepared]) -> io::Result<Verdict> {
     let jobs = jobs(args.jobs);
-    let all: Vec<_> = prepared.iter().map(|one| jobs_of(args, one)).collect();
-    let progress = progress(all.iter().map(Vec::len).sum::<usize>() as u64);
-    let clock = tandem::seam::World::real().clock;
-    let (begun, lines) = (clock.now().moment, Lines::default());
+    let progress = progress(prepared.iter().map(|one| one.seeds.len()).sum::<usize>() as u64);
+    let lines = Lines::default();
     let mut campaigns = Vec::new();
-    for (at, (Prepared { name, setup }, seeds)) in prepared.iter().zip(all).enumerate() {
+    for (at, Prepared { name, setup, seeds }) in prepared.iter().enumerate() {
         progress.set_message(name.clone());
         let run = |seed, world| match world {
             World::Core => core_world::run(setup, seed),
@@ -465,17 +466,12 @@ fn run_all(args: &RunArgs, prepared: &[Prepared]) -> io::Result<Verdict> {
         };
         let done = |_: &Run| {
             progress.inc(1);
-            let elapsed = clock.now().moment.since(begun).to_std();
-            if progress.is_hidden() && lines.is_due(elapsed) {
-                let (of, seconds) = (prepared.len(), elapsed.as_secs());
-                say(&format!(
-                    "{} seeds in {seconds} s, now {name}, scenario {} of {of}\n",
-                    progress.position(),
-                    at + 1
-                ));
-            }
+            lines.beside(&progress, |seconds| {
+                let (seeds, of) = (progress.position(), prepared.len());
+                format!("{seeds} seeds in {seconds} s, now {name}, scenario {} of {of}\n", at + 1)
+            });
         };
-        let runs = campaign(&seeds, jobs, &run, &done);
+        let runs = campaign(seeds, jobs, &run, &done);
         campaigns.push(Campaign {
             scenario: name.clone(),
             subject: setup.subject.name.clone(),
@@ -510,7 +506,7 @@ pub(crate) fn jobs(wanted: Option<u16>) -> usize {
 }
 
 /// Which seeds of a scenario are run where.
-fn jobs_of(args: &RunArgs, prepared: &Prepared) -> Vec<(u64, World)> {
+fn seeds_of(args: &RunArgs, setup: &Setup) -> Vec<(u64, World)> {
     let range = match args.seed {
         Some(seed) => seed..seed.saturating_add(1),
         None => args.seeds.0.clone(),
@@ -521,7 +517,7 @@ fn jobs_of(args: &RunArgs, prepared: &Prepared) -> Vec<(u64, World)> {
         Some(WorldName::Core) => range.map(|seed| (seed, World::Core)).collect(),
         Some(WorldName::Turmoil) => range.map(|seed| (seed, World::Turmoil)).collect(),
     };
-    if prepared.setup.plan.needs_core().is_some() {
+    if setup.plan.needs_core().is_some() {
         jobs.retain(|(_, world)| *world == World::Core);
     }
     if let Some(Shard(part, parts)) = args.shard {

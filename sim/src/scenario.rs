@@ -415,8 +415,10 @@ impl Scenario {
     /// # Errors
     /// The text is no scenario, or a step or an expectation does not say what it must.
     pub fn parse(text: &str) -> Result<Self, ScenarioError> {
-        let scenario: Self =
-            serde_yaml::from_str(text).map_err(|error| ScenarioError::Shape(shape(&error)))?;
+        let scenario: Self = serde_yaml::from_str(text).map_err(|error| {
+            let error = error.without_snippet();
+            ScenarioError::Shape(error.render_with_formatter(&serde_yaml::UserMessageFormatter))
+        })?;
         scenario.check()?;
         Ok(scenario)
     }
@@ -452,18 +454,6 @@ impl Scenario {
             }
         }
         Ok(())
-    }
-}
-
-/// What is wrong with a YAML text, and where.
-fn shape(error: &serde_yaml::Error) -> String {
-    let error = error.without_snippet();
-    let what = error.render_with_formatter(&serde_yaml::UserMessageFormatter);
-    match error.location() {
-        Some(at) if !what.contains("line ") => {
-            format!("line {} column {}: {what}", at.line(), at.column())
-        }
-        _ => what,
     }
 }
 

@@ -141,16 +141,9 @@ fn report(found: &Found, files: &[Option<PathBuf>]) -> Value {
             })
         })
         .collect();
-    let states: Vec<_> = found
-        .states
-        .seen()
-        .map(|(one, other, link)| json!({"primary": one, "secondary": other, "link": link}))
-        .collect();
-    let missing: Vec<_> = found
-        .states
-        .missing()
-        .map(|(one, other, link)| json!({"primary": one, "secondary": other, "link": link}))
-        .collect();
+    let cell = |(one, other, link)| json!({"primary": one, "secondary": other, "link": link});
+    let states: Vec<_> = found.states.seen().map(cell).collect();
+    let missing: Vec<_> = found.states.missing().map(cell).collect();
     json!({
         "schema": SCHEMA,
         "world": "core",

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::say;
+
 /// How often a line is written, in seconds.
 const EVERY: u64 = 10;
 
@@ -28,6 +30,14 @@ pub(crate) fn bar(total: Option<u64>, template: &str) -> ProgressBar {
 pub(crate) struct Lines(AtomicU64);
 
 impl Lines {
+    /// Writes how far the work of a bar is, where nobody sees the bar and a line is due: `text` is given the seconds.
+    pub(crate) fn beside(&self, bar: &ProgressBar, text: impl FnOnce(u64) -> String) {
+        let elapsed = bar.elapsed();
+        if bar.is_hidden() && self.is_due(elapsed) {
+            say(&text(elapsed.as_secs()));
+        }
+    }
+
     /// Whether another one is due, so long after the work began.
     pub(crate) fn is_due(&self, elapsed: Duration) -> bool {
         let times = elapsed.as_secs() / EVERY;

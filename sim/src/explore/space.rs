@@ -92,7 +92,8 @@ impl Space {
     }
 }
 
-const NONE: Faults = Faults {
+/// No fault at all.
+pub(super) const NONE: Faults = Faults {
     crashes: [0, 0],
     pauses: [0, 0],
     sticks: [0, 0],

@@ -7,7 +7,7 @@ use tandem::pair::{Refusal, Reply, Ticket};
 use super::client::{Client, Heard, Stage, What};
 use super::search::{Bounds, Outcome, search};
 use super::setup::{RENEW_AFTER, Setup, TTL};
-use super::space::{Faults, Space};
+use super::space::{Faults, NONE, Space};
 use super::{explore, first, replay};
 
 const BOUNDS: Bounds = Bounds { jobs: 1, states: u64::MAX, depth: u64::MAX };
@@ -20,16 +20,6 @@ fn searched(space: &Space) -> Outcome {
 
 #[test]
 fn orders_that_are_left_out_end_where_others_end() {
-    const NONE: Faults = Faults {
-        crashes: [0, 0],
-        pauses: [0, 0],
-        sticks: [0, 0],
-        cuts: 0,
-        losses: 0,
-        handovers: [0, 0],
-        commits: [0, 0],
-        fences: [0, 0],
-    };
     let named = |name| *Space::named(name).expect("a space");
     let one = named("one-client");
     let smallest = [

@@ -12,7 +12,6 @@ use tandem::mutant::Mutant;
 
 use crate::cli::mode::ModeArg;
 use crate::cli::progress::{self, Lines};
-use crate::cli::say;
 
 use super::{Bounds, ExploreError, Explored, explore, replay, whole};
 
@@ -116,7 +115,7 @@ pub fn run(args: &Args) -> Result<(String, bool), Failure> {
         let lines = Lines::default();
         let explored = explore(space, bounds, args.mutant, &|states| {
             progress.set_position(states);
-            tell(space, states, &progress, &lines);
+            lines.beside(&progress, |seconds| format!("{space}: {states} states in {seconds} s\n"));
         })?;
         let violated = explored.violated.is_some();
         found.push(explored);
@@ -203,14 +202,6 @@ fn human(found: &[Explored], file: Option<&str>) -> String {
 fn spaces() -> String {
     let lines = super::about().map(|(name, about)| format!("  {name:<22} {about}\n"));
     "Spaces:\n".to_owned() + &lines.collect::<String>()
-}
-
-/// Tells now and then how far a search is, where no terminal shows it.
-fn tell(space: &str, states: u64, progress: &ProgressBar, lines: &Lines) {
-    let elapsed = progress.elapsed();
-    if progress.is_hidden() && lines.is_due(elapsed) {
-        say(&format!("{space}: {states} states in {} s\n", elapsed.as_secs()));
-    }
 }
 
 /// States per second while it searches, on a terminal.

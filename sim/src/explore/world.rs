@@ -213,8 +213,9 @@ impl World {
     /// (docs/concepts/search.md).
     ///
     /// Something waits to arrive at it, so that whatever the other server sends meanwhile only stands behind that, and
-    /// nothing can take away what waits; nor does its own death take away what waits at the other. What it does is then the business of this server, its disk and those clients who
-    /// ask it: nobody, where it answers nobody; everybody, where the other one cannot answer.
+    /// nothing can take away what waits; nor does its own death take away what waits at the other. What it does is then
+    /// the business of this server, its disk and those clients who ask it: nobody, where it answers nobody; everybody,
+    /// where the other one cannot answer.
     fn first_alone(&self) -> Option<At> {
         if self.faults.cuts > 0 || self.faults.losses > 0 || (self.fresh && self.stands_still()) {
             return None;

@@ -62,7 +62,6 @@ pub(super) struct Stage<'a> {
     pub(super) effects: Vec<Effect>,
     /// Counts what must be unique.
     pub(super) fresh: u64,
-    reloads: usize,
     /// The bundle that was to be applied last.
     latest: usize,
     /// How many expectations were looked at.
@@ -116,7 +115,6 @@ impl<'a> Stage<'a> {
             reconciler: Reconciler::default(),
             effects: Vec::new(),
             fresh: 0,
-            reloads: 0,
             latest: 0,
             expected: 0,
             unmet: Vec::new(),
@@ -290,8 +288,7 @@ impl<'a> Stage<'a> {
                 self.heal(b, a);
             }
             Action::Reload(Reload { degraded, .. }) => {
-                self.reloads += 1;
-                self.apply_noted(self.reloads, *degraded);
+                self.apply_noted(self.latest + 1, *degraded);
             }
             Action::Apply { bundle, degraded } => self.apply_noted(*bundle, *degraded),
             Action::Offer(forgery) => {
@@ -513,24 +510,20 @@ impl<'a> Stage<'a> {
             }
         }
         if self.setup.plan.is_wild {
-            match self.bundle_at_the_end() {
-                latest if latest == self.latest => self.apply_again(latest),
-                other => self.apply(other, false),
+            if self.is_for_a_while(self.latest) {
+                self.apply(0, false);
+            } else {
+                self.apply_again(self.latest);
             }
         }
     }
 
-    /// What the reconciler applies when all is mended: what it was to apply last, or the first bundle where a license of
-    /// that ends, or where it may be a stranger's.
-    fn bundle_at_the_end(&self) -> usize {
-        let terms = self.ground.bundles.get(self.latest).map(|one| &one.terms);
-        let mut licenses = terms
-            .into_iter()
-            .flat_map(|terms| terms.servers.values())
-            .flat_map(|one| &one.licenses);
-        let ends = licenses.any(|license| license.until.is_some());
-        let is_strange = self.setup.timed.is_some_and(|timed| timed.by_added == self.latest);
-        if ends || is_strange { 0 } else { self.latest }
+    /// Whether no pair comes to rest on a bundle that was applied: a license of it ends, or it may be a stranger's.
+    fn is_for_a_while(&self, bundle: usize) -> bool {
+        let terms = self.ground.bundles.get(bundle).filter(|_| bundle > 0).map(|one| &one.terms);
+        let mut servers = terms.into_iter().flat_map(|terms| terms.servers.values());
+        let ends = servers.any(|one| one.licenses.iter().any(|license| license.until.is_some()));
+        ends || self.setup.timed.is_some_and(|timed| timed.by_added == bundle)
     }
 
     /// Goes on until the pair is at rest for a while, or too long for that.

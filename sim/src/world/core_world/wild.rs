@@ -162,6 +162,11 @@ impl Draw<'_> {
         at
     }
 
+    /// A server that is down for a while.
+    fn away(&mut self, death: fn(String) -> Action, server: String, empty: bool) {
+        self.lasting(death(server.clone()), Action::Restart { server, empty });
+    }
+
     /// One in four of what both servers do together is cut off right then.
     fn interrupted(&mut self, at: Span) {
         if self.choices.choose("interrupted", 4) == 3 {
@@ -177,31 +182,13 @@ impl Draw<'_> {
         let server = self.server();
         let [a, b] = self.servers.each_ref().map(ToString::to_string);
         match kind {
-            Kind::Crash => {
-                self.lasting(
-                    Action::Crash(server.clone()),
-                    Action::Restart { server, empty: false },
-                );
-            }
-            Kind::Kill => {
-                self.lasting(
-                    Action::Kill(server.clone()),
-                    Action::Restart { server, empty: false },
-                );
-            }
-            Kind::Stop => {
-                self.lasting(
-                    Action::Stop(server.clone()),
-                    Action::Restart { server, empty: false },
-                );
-            }
+            Kind::Crash => self.away(Action::Crash, server, false),
+            Kind::Kill => self.away(Action::Kill, server, false),
+            Kind::Stop => self.away(Action::Stop, server, false),
             Kind::LostDisk => {
                 // Of a pair that has lost both its disks nothing is promised.
                 let server = self.replaced.get_or_insert(server).clone();
-                self.lasting(
-                    Action::Crash(server.clone()),
-                    Action::Restart { server, empty: true },
-                );
+                self.away(Action::Crash, server, true);
             }
             Kind::Cut => {
                 self.lasting(Action::Cut(a.clone(), b.clone()), Action::Repair(a, b));
