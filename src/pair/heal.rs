@@ -192,7 +192,8 @@ impl Pair {
 
     /// The server that leads judges what the other one said: ask for its ledger, or catch it up.
     pub(super) fn consider_peer(&mut self, out: &mut Vec<Effect>) {
-        if !self.is_leader() {
+        // A peer that was not told yet who leads may believe that it does, and hears none of this.
+        if !self.is_leader() || !self.has_told_lead() {
             return;
         }
         let undecided = match &self.phase {

@@ -70,10 +70,16 @@ impl Pair {
 
     /// Tells the peer who leads, where that has just become durable here.
     pub(super) fn tell_lead_when_durable(&mut self, out: &mut Vec<Effect>) {
-        if self.durable >= self.lead_write && self.lead_told != self.facts.lead {
+        if self.durable >= self.lead_write && !self.has_told_lead() {
             self.lead_told = self.facts.lead.clone();
             self.say_hello(out);
+            self.consider_peer(out);
         }
+    }
+
+    /// Whether the peer, where it is connected, was told who leads: not until that is durable here.
+    pub(super) fn has_told_lead(&self) -> bool {
+        self.lead_told == self.facts.lead
     }
 
     /// The peer says who leads: the later word counts.

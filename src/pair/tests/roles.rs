@@ -186,6 +186,39 @@ fn a_split_right_after_a_swap_heals_with_every_holder() {
     }
 }
 
+#[test]
+fn a_swap_cut_off_in_its_moment_and_taken_back_on_both_sides_heals_at_once() {
+    for mode in ["mirror", "escrow"] {
+        for after in 0..30 {
+            let bundle = |names| {
+                let everyone = serde_json::json!([{"everyone": true}]);
+                compile_for(names, 3, &everyone, &serde_json::json!({"mode": mode}), |_| {})
+            };
+            let (before, swapped) = (["lic-a", "lic-b"], ["lic-b", "lic-a"]);
+            let mut script = Script::begin();
+            for at in [A, B] {
+                script.commit(at, bundle(before), 1);
+            }
+            script.run(600);
+            script.commit(A, bundle(swapped), 2);
+            script.ask_commit(B, bundle(swapped), 2);
+            script.run(after);
+            script.cut = true;
+            script.run(2 * FAILOVER);
+            for at in [A, B] {
+                let next = script.pair(at).generation().0 + 1;
+                script.commit(at, bundle(before), next.max(3));
+            }
+            script.run(FAILOVER);
+            script.cut = false;
+            script.hang_up();
+            script.run(1_000);
+            script.expect_lead(A);
+            assert_eq!(script.role(A), Role::Primary, "{mode}, after {after} ms");
+        }
+    }
+}
+
 /// Kills these servers so long after a swap was committed, and starts those that are to come back.
 fn crash(leader: usize, dead: &[usize], back: &[usize], after: u64) {
     let scene = format!("{leader} leads, {dead:?} die after {after} ms, {back:?} come back");

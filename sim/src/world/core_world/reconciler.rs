@@ -54,13 +54,6 @@ impl Stage<'_> {
         self.reconciler_goes_on();
     }
 
-    /// What was applied last is applied again wherever it does not run, as `watch` does: both may have lost their disks.
-    pub(super) fn apply_again(&mut self, bundle: usize) {
-        if self.reconciler.wanted.is_none() {
-            self.apply(bundle, false);
-        }
-    }
-
     /// The first bundle is to be applied, at this time.
     pub(super) fn apply_first(&mut self, at: Micros) {
         self.reconciler.wanted = Some((0, false));

@@ -510,11 +510,9 @@ impl<'a> Stage<'a> {
             }
         }
         if self.setup.plan.is_wild {
-            if self.is_for_a_while(self.latest) {
-                self.apply(0, false);
-            } else {
-                self.apply_again(self.latest);
-            }
+            // Wherever it does not run, as `watch` does: a disk may be lost, or what one server took gave way to what the other has.
+            let last = if self.is_for_a_while(self.latest) { 0 } else { self.latest };
+            self.apply(last, false);
         }
     }
 
