@@ -393,6 +393,11 @@ impl Pair {
         }
     }
 
+    /// Whether the ledger goes on in this epoch; a later one of the peer's may have been heard of since it began.
+    fn is_of(&self, epoch: Epoch) -> bool {
+        self.ledger.position().epoch == epoch
+    }
+
     /// Begins to serve: the epoch is durable.
     pub(super) fn serve(&mut self, epoch: Epoch, grace: bool, alone: bool, out: &mut Vec<Effect>) {
         let expected = match &self.phase {
@@ -400,7 +405,7 @@ impl Pair {
             Phase::Active(active) => active.peering == Peering::Merging,
             _ => false,
         };
-        if !expected || self.facts.epoch != epoch {
+        if !expected || !self.is_of(epoch) {
             return;
         }
         self.ledger.extend_all(self.now.moment);
@@ -439,10 +444,9 @@ impl Pair {
     }
 
     pub(super) fn be_alone(&mut self, epoch: Epoch, out: &mut Vec<Effect>) {
-        if self.facts.epoch != epoch {
-            return;
-        }
+        let is_of_it = self.is_of(epoch);
         if let Phase::Active(active) = &mut self.phase
+            && is_of_it
             && active.peering == Peering::GoingAlone
         {
             active.peering = Peering::Alone;

@@ -65,6 +65,35 @@ fn a_server_without_a_bundle_whose_disk_hangs_waits_for_it() {
 }
 
 #[test]
+fn a_later_epoch_heard_while_one_is_written_slowly_keeps_nobody_from_serving() {
+    // The primary comes back, or has lost its secondary; that has taken over twice and is heard again.
+    for dies in [true, false] {
+        for healed in (6_000..8_000).step_by(100) {
+            let mut script = Script::paired(3);
+            script.cut = true;
+            if dies {
+                script.kill(A);
+            }
+            script.run(FAILOVER + 20);
+            script.kill(B);
+            script.start(B);
+            if dies {
+                script.start(A);
+            }
+            script.run(FAILOVER - 10);
+            script.disk_ms[A] = FAILOVER / 2 - 200;
+            script.run(healed - 2 * FAILOVER);
+            script.cut = false;
+            script.hang_up();
+            script.run(4 * FAILOVER);
+            let scene = format!("the primary dies: {dies}, healed after {healed} ms");
+            assert_eq!(script.states(), (State::Active, State::Standby), "{scene}");
+            assert!(script.pair(A).facts().paired, "{scene}");
+        }
+    }
+}
+
+#[test]
 fn a_merge_that_is_written_slowly_is_waited_for() {
     // The secondary serves, and the primary is about to go on alone.
     for healed in (FAILOVER + 300..2 * FAILOVER + 600).step_by(100) {
