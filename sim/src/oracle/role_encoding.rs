@@ -169,11 +169,36 @@ mod tests {
         story.grant(410, "cy", "lic-a", "L2");
         story.check(PROMISE, "");
         story.grant(450, "dan", "lic-b", "L3");
-        story.grant(500, "bo", "lic-a", "L4");
+        story.hear(500, "lic-a", true, true);
+        story.grant(510, "eve", "lic-a", "L4");
+        story.check(PROMISE, "");
+        story.hear(1_000, "lic-a", true, true);
+        story.hear(1_500, "lic-a", true, true);
+        story.grant(1_600, "bo", "lic-a", "L5");
         story.check(
             PROMISE,
-            "510ms `lic-a` gave a lease from `designer-a`, which is not encoded for its role",
+            "1610ms `lic-a` gave a lease from `designer-a`, which is not encoded for its role",
         );
+    }
+
+    #[test]
+    fn a_server_that_was_cut_off_when_roles_took_effect_keeps_its_own() {
+        for (paired, seen) in [(false, false), (true, true)] {
+            let mut story = Story::started();
+            story.commit(100, "lic-a", "sha256:swapped", 2);
+            story.commit(100, "lic-b", "sha256:swapped", 2);
+            story.cut(120, "lic-a", "lic-b");
+            story.licenses = vec!["designer-a".into()];
+            story.grant(200, "ana", "lic-b", "L1");
+            story.grant(4_000, "bo", "lic-a", "L2");
+            story.check(PROMISE, "");
+            story.mend(5_000, "lic-a", "lic-b");
+            for at in [5_500, 6_000, 6_500] {
+                story.hear(at, "lic-a", true, paired);
+            }
+            story.grant(7_000, "cy", "lic-a", "L3");
+            assert_eq!(!story.judged(PROMISE).is_empty(), seen, "paired: {paired}");
+        }
     }
 
     #[test]
