@@ -122,6 +122,12 @@ pub struct Terms {
     pub bundle: String,
     /// Why no server may take it (`wrong-role`, `tampered` ...), where that is so.
     pub refused_for: Option<String>,
+    /// Who signs what applies it, by name; absent where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<String>,
+    /// By whose signatures a server that runs it takes the next one, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operators: Vec<String>,
     /// Mirror or escrow.
     pub mode: Mode,
     /// Whether leases over the capacity are revoked after a split.
@@ -284,6 +290,9 @@ pub enum Ask {
         usage: Option<String>,
         /// How many seats at once.
         seats: u32,
+        /// How long the request is to be held where none is free, in milliseconds; absent where that is not known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wait_ms: Option<u64>,
         /// Whether they are to be borrowed.
         #[serde(default)]
         borrow: bool,
@@ -486,6 +495,7 @@ mod tests {
             host: "ws-1".into(),
             usage: None,
             seats: 1,
+            wait_ms: None,
             borrow: false,
         };
         let entries = vec![

@@ -227,6 +227,7 @@ mod tests {
                     host: "ws".into(),
                     usage: None,
                     seats: 1,
+                    wait_ms: None,
                     borrow: false,
                 }
             };

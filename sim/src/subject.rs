@@ -28,6 +28,11 @@ use crate::scenario::{Reload, Time, Timing};
 
 pub use forge::Forged;
 
+/// Whoever signs what is applied, and is told to every server as trusted.
+const OPERATOR: &str = "operator@tandem-sim";
+/// Whoever a reload adds to the operators.
+const ADDED: &str = "added@tandem-sim";
+
 /// A license file of a configuration: the server, the path from the manifest's folder, the text.
 pub type LicenseFile = (ServerName, String, Vec<u8>);
 
@@ -225,7 +230,7 @@ impl Subject {
     /// Whoever a reload adds to the operators.
     #[must_use]
     pub fn added_operator() -> MemoryKey {
-        MemoryKey::from_seed(seeded(0, "added operator"), "added@tandem-sim")
+        MemoryKey::from_seed(seeded(0, "added operator"), ADDED)
     }
 
     /// Whoever signs this in a run of this seed.
@@ -237,7 +242,7 @@ impl Subject {
     /// Whoever signs what is applied in a run of this seed, and is told to the servers as trusted.
     #[must_use]
     pub fn operator(seed: u64) -> MemoryKey {
-        MemoryKey::from_seed(seeded(seed, "operator"), "operator@tandem-sim")
+        MemoryKey::from_seed(seeded(seed, "operator"), OPERATOR)
     }
 
     /// The named durations of its manifest.
@@ -269,6 +274,8 @@ impl Subject {
         Terms {
             bundle: self.bundle.hash().to_string(),
             refused_for: None,
+            signer: Some(if self.is_by_added { ADDED } else { OPERATOR }.to_owned()),
+            operators: self.operators(),
             mode: redundancy.mode,
             revokes: redundancy.on_over_grant == OnOverGrant::Revoke,
             ttl: self.config.ttl_max().ms(),
@@ -279,6 +286,13 @@ impl Subject {
             servers: servers.collect(),
             rights: self.rights(),
         }
+    }
+
+    /// By whose signatures a server that runs this takes the next bundle.
+    fn operators(&self) -> Vec<String> {
+        let added = SshPublicKey(Self::added_operator().public().to_string());
+        let is_added = self.manifest.trust.operators.contains(&added);
+        std::iter::once(OPERATOR).chain(is_added.then_some(ADDED)).map(str::to_owned).collect()
     }
 
     /// Who may hold what, read from the manifest itself and not from what the servers compile of it.
@@ -376,6 +390,22 @@ mod tests {
         let lic_a = terms.servers.get("lic-a").expect("it is there");
         assert_eq!((lic_a.role, lic_a.capacity("designer", 0)), (Role::Primary, 20));
         assert_eq!(subject.notes(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn whose_signatures_count_is_told() {
+        let subject = Subject::example(None).expect("it is well");
+        let terms = subject.terms();
+        assert_eq!(
+            (terms.signer.as_deref(), &*terms.operators),
+            (Some(OPERATOR), &[OPERATOR.to_owned()][..])
+        );
+        let reload = Reload { add_operator: true, ..Reload::default() };
+        let opened = subject.reloaded(&reload).expect("it is well");
+        let signed = Subject { is_by_added: true, ..opened };
+        let terms = signed.terms();
+        assert_eq!(terms.signer.as_deref(), Some(ADDED));
+        assert!(terms.operators.iter().any(|one| one == ADDED));
     }
 
     #[test]

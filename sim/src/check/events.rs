@@ -24,6 +24,8 @@ pub(super) fn terms(told: &[EventBody], begin: Timestamp) -> Vec<Entry> {
         let known = bundles.entry(bundle).or_insert_with(|| Terms {
             bundle: bundle.to_owned(),
             refused_for: None,
+            signer: None,
+            operators: Vec::new(),
             revokes: false,
             ttl: 0,
             mode: if word(event, "mode") == Some("escrow") { Mode::Escrow } else { Mode::Mirror },
@@ -224,7 +226,8 @@ impl History {
         let (user, host) = (text("user"), text("host"));
         let client = if user.is_empty() { id.clone() } else { format!("{user}@{host}") };
         let (ask, status) = if event.kind == "granted" {
-            (Ask::Checkout { product, user, host, usage: None, seats, borrow: false }, 201)
+            let (usage, wait_ms, borrow) = (None, None, false);
+            (Ask::Checkout { product, user, host, usage, seats, wait_ms, borrow }, 201)
         } else {
             (Ask::Renew { lease: id, usage: None }, 200)
         };

@@ -11,16 +11,15 @@ use std::collections::BTreeMap;
 use tandem::name::{HostName, UserName};
 
 use crate::history::{Ask, Terms};
-use crate::oracle::view::Exchange;
+use crate::oracle::view::{Exchange, Reply};
 use crate::oracle::{Promise, View, Violation};
 
 /// A place is kept for a minute from each request; a little less, for clocks that differ.
 const KEPT: u64 = 55_000;
 /// How long a request and its answer may be on their way, together.
 const ON_ITS_WAY: u64 = 4_200;
-/// How long after a request its answer comes at the latest, where it is held as long as it may be; one that comes later
-/// was on its way for long, and until when it was held is not known.
-const HELD: u64 = 30_000 + ON_ITS_WAY;
+/// How long a request is held at most.
+const HELD: u64 = 30_000;
 
 /// A use that asks for a seat, with all its requests in the order in which they were sent.
 struct Asking<'a> {
@@ -33,8 +32,15 @@ struct Asking<'a> {
 pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
     let mut uses: BTreeMap<&str, Asking<'_>> = BTreeMap::new();
     for exchange in &view.exchanges {
-        let Ask::Checkout { product, user, host, usage: Some(usage), seats: 1, borrow: false } =
-            exchange.ask
+        let Ask::Checkout {
+            product,
+            user,
+            host,
+            usage: Some(usage),
+            seats: 1,
+            borrow: false,
+            wait_ms: _,
+        } = exchange.ask
         else {
             continue;
         };
@@ -147,11 +153,10 @@ impl Asking<'_> {
                 Some(reply) if reply.status == 202 && one.asked <= kept_from + KEPT => {
                     kept_from = one.asked;
                     // What is sent to a dead server is sent again once it is back.
-                    let arrives = one.asked.max(view.started(server, at)) + ON_ITS_WAY;
+                    let sent = one.asked.max(view.started(server, at));
                     if one.to == server
-                        && arrives < at
-                        && at < reply.at
-                        && reply.at <= arrives + HELD
+                        && sent + ON_ITS_WAY < at
+                        && self.holds(one, reply, sent, at)
                     {
                         return true;
                     }
@@ -167,10 +172,21 @@ impl Asking<'_> {
         self.requests.iter().any(|one| {
             one.to == server
                 && one.asked < from
-                && one
-                    .got(202)
-                    .is_some_and(|reply| until < reply.at && reply.at <= one.asked + HELD)
+                && one.got(202).is_some_and(|reply| self.holds(one, reply, one.asked, until))
         })
+    }
+
+    /// Whether a request that was sent at some time, and got this answer, was still held at another: not for longer than
+    /// it asked to be by a clock that may be fast, nor after the same asked there again. Where the answer was on its way
+    /// for long, nobody knows.
+    fn holds(&self, one: &Exchange<'_>, reply: &Reply<'_>, sent: u64, at: u64) -> bool {
+        let Ask::Checkout { wait_ms, .. } = one.ask else { return false };
+        let held = wait_ms.map_or(HELD, |wait| wait.min(HELD));
+        let again = |later: &&&Exchange<'_>| later.to == one.to && later.asked > one.asked;
+        let again = self.requests.iter().find(again).is_some_and(|later| later.asked < at);
+        !again
+            && at < reply.at.min(sent + held - held / 50)
+            && reply.at <= sent + ON_ITS_WAY + held + held / 50
     }
 
     /// Whether it had a place at this server before `from`, still had it after `until`, and kept it in between.
@@ -238,6 +254,29 @@ mod tests {
             story.hold(500, until, "guest1", "lic-a", "u1");
             story.give_use(20_000, "guest2", "lic-a", "u2", "L2");
             assert_eq!(!story.judged(PROMISE).is_empty(), seen, "{until}");
+        }
+    }
+
+    #[test]
+    fn a_request_is_held_no_longer_than_it_asked_to_be() {
+        for (given, seen) in [(10_000, true), (16_000, false)] {
+            let mut story = Story::started();
+            story.queue(100, "guest1", "lic-a", "u1");
+            story.hold_for(500, (14_000, 18_000), "guest1", "lic-a", "u1");
+            story.give_use(given, "guest2", "lic-a", "u2", "L2");
+            assert_eq!(!story.judged(PROMISE).is_empty(), seen, "{given}");
+        }
+    }
+
+    #[test]
+    fn a_request_is_not_held_once_the_same_asked_again() {
+        for (again, seen) in [(25_000, true), (15_000, false)] {
+            let mut story = Story::started();
+            story.queue(100, "guest1", "lic-a", "u1");
+            story.hold(500, 30_000, "guest1", "lic-a", "u1");
+            story.hold_for(again, (1_000, 30_000), "guest1", "lic-a", "u1");
+            story.give_use(20_000, "guest2", "lic-a", "u2", "L2");
+            assert_eq!(!story.judged(PROMISE).is_empty(), seen, "{again}");
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! It sees which commits were acknowledged and what the disks held. It does not claim anything of a
 //! server whose disk was swapped for an empty one after it acknowledged, and, of the end, of a server that was down
-//! or cut off from its peer then.
+//! or cut off from its peer then. What was committed to one server alone gives way to what its peer has, whatever the
+//! numbers, where a stranger to the peer signed the first of it (rule 7).
 
 use std::collections::BTreeMap;
 
@@ -33,6 +34,7 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
             && generation < *before
             && asked > *when
             && !view.was_emptied(server, *when, at)
+            && !view.gave_way(server, *before, generation.saturating_sub(1), at)
         {
             broken(at, format!("`{server}` took generation {generation} after {before}"));
         }
@@ -50,8 +52,10 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
             .filter(|(at, _, of, _)| of == server && *at < entry.at)
             .filter(|(at, _, _, _)| !view.was_emptied(server, *at, entry.at))
             .map(|(_, _, _, generation)| *generation)
+            .filter(|before| generation < before)
+            .filter(|before| !view.gave_way(server, *before, *generation, entry.at))
             .max();
-        if let Some(before) = before.filter(|before| generation < before) {
+        if let Some(before) = before {
             let what =
                 format!("`{server}` holds generation {generation} and had acknowledged {before}");
             broken(entry.at, what);
@@ -130,6 +134,67 @@ mod tests {
         story.bundle_on_disk(500, "lic-a", "sha256:one", 1);
         story.commit(1_000, "lic-a", "sha256:two", 2);
         story.commit(1_000, "lic-b", "sha256:two", 2);
+        story.check(PROMISE, "");
+    }
+
+    /// Both run a bundle that trusts one more operator; then each commits on its own. What becomes of it is the first
+    /// server's last bundle on both disks.
+    fn forked(at_a: &[&str], at_b: &[&str]) -> String {
+        let mut story = Story::started();
+        for server in ["lic-a", "lic-b"] {
+            story.commit(1_000, server, "sha256:trusts-added", 2);
+        }
+        story.cut(1_500, "lic-a", "lic-b");
+        for (at, server, bundles) in [(2_000, "lic-a", at_a), (3_000, "lic-b", at_b)] {
+            for (bundle, generation) in bundles.iter().zip(3..) {
+                story.commit(at + generation * 100, server, bundle, generation);
+            }
+        }
+        story.mend(5_000, "lic-a", "lic-b");
+        for server in ["lic-a", "lic-b"] {
+            let (last, generation) = at_a.iter().zip(3..).last().expect("there is one");
+            story.bundle_on_disk(6_000, server, last, generation);
+        }
+        story.judged(PROMISE)
+    }
+
+    #[test]
+    fn a_branch_that_a_stranger_began_gives_way_whatever_its_number() {
+        let back = "6000ms `lic-b` holds generation 3 and had acknowledged 4";
+        assert_eq!(forked(&["sha256:two"], &["sha256:by-added", "sha256:three-seats"]), "");
+        // It was begun by somebody whom both trust.
+        let to_known = ["sha256:three-seats", "sha256:by-added"];
+        assert_eq!(forked(&["sha256:two"], &to_known), back);
+        assert_eq!(forked(&["sha256:trusts-added"], &["sha256:by-added", "sha256:two"]), back);
+        let later = ["sha256:three-seats", "sha256:by-added", "sha256:one"];
+        let further = "6000ms `lic-b` holds generation 4 and had acknowledged 5";
+        assert_eq!(forked(&["sha256:two", "sha256:one"], &later), further);
+        // Each is a stranger to the other: then the numbers decide.
+        let by_added = ["sha256:by-added", "sha256:by-added"];
+        assert_eq!(forked(&["sha256:by-other"], &by_added), back);
+    }
+
+    #[test]
+    fn one_that_gave_way_goes_on_from_what_its_peer_has() {
+        for (next, seen) in [(4, ""), (3, "7010ms `lic-b` took generation 3 after 4")] {
+            let mut story = Story::started();
+            for server in ["lic-a", "lic-b"] {
+                story.commit(1_000, server, "sha256:trusts-added", 2);
+            }
+            story.commit(2_000, "lic-a", "sha256:two", 3);
+            story.commit(3_000, "lic-b", "sha256:by-added", 3);
+            story.commit(4_000, "lic-b", "sha256:three-seats", 4);
+            story.commit(7_000, "lic-b", "sha256:one", next);
+            story.check(PROMISE, seen);
+        }
+        let mut story = Story::started();
+        story.commit(2_000, "lic-a", "sha256:two", 2);
+        for (at, bundle, generation) in
+            [(3_000, "sha256:by-added", 2), (4_000, "sha256:two", 3), (5_000, "sha256:one", 4)]
+        {
+            story.commit(at, "lic-b", bundle, generation);
+        }
+        story.commit(7_000, "lic-b", "sha256:three-seats", 3);
         story.check(PROMISE, "");
     }
 

@@ -35,7 +35,15 @@ impl Story {
 
     pub(crate) fn started_as(escrow: bool) -> Self {
         let mut story = Self { entries: Vec::new(), requests: 0, licenses: Vec::new() };
-        for bundle in ["sha256:one", "sha256:two", "sha256:three-seats", "sha256:swapped"] {
+        for bundle in [
+            "sha256:one",
+            "sha256:two",
+            "sha256:three-seats",
+            "sha256:swapped",
+            "sha256:trusts-added",
+            "sha256:by-added",
+            "sha256:by-other",
+        ] {
             let mode = if escrow { Mode::Escrow } else { Mode::Mirror };
             story.note(0, "world", Event::Terms(Arc::new(terms(bundle, mode))));
         }
@@ -89,7 +97,8 @@ impl Story {
 
     fn checkout(user: &str) -> Ask {
         let (product, user) = ("designer".into(), user.into());
-        Ask::Checkout { product, user, host: "ws".into(), usage: None, seats: 1, borrow: false }
+        let (host, usage, wait_ms) = ("ws".into(), None, None);
+        Ask::Checkout { product, user, host, usage, seats: 1, wait_ms, borrow: false }
     }
 
     pub(crate) fn grant(&mut self, at: u64, user: &str, server: &str, id: &str) {
@@ -126,6 +135,7 @@ impl Story {
             host: "ws".into(),
             usage: Some(usage.into()),
             seats: 1,
+            wait_ms: None,
             borrow: false,
         }
     }
@@ -138,6 +148,23 @@ impl Story {
     /// A request that is held, and answered with a place at its end.
     pub(crate) fn hold(&mut self, at: u64, until: u64, user: &str, server: &str, usage: &str) {
         let request = self.ask(at, user, server, Self::checkout_of(user, usage));
+        self.answer(until, user, request, 202, None);
+    }
+
+    /// The same of a request that says for how long it is to be held.
+    pub(crate) fn hold_for(
+        &mut self,
+        at: u64,
+        (wait, until): (u64, u64),
+        user: &str,
+        server: &str,
+        usage: &str,
+    ) {
+        let mut ask = Self::checkout_of(user, usage);
+        if let Ask::Checkout { wait_ms, .. } = &mut ask {
+            *wait_ms = Some(wait);
+        }
+        let request = self.ask(at, user, server, ask);
         self.answer(until, user, request, 202, None);
     }
 
@@ -320,6 +347,13 @@ fn terms(bundle: &str, mode: Mode) -> Terms {
         ("sha256:swapped", [primary, secondary]) => [secondary, primary],
         (_, roles) => roles,
     };
+    let (signer, also) = match bundle {
+        "sha256:trusts-added" => ("operator", Some("added")),
+        "sha256:by-added" => ("added", Some("added")),
+        "sha256:by-other" => ("other", Some("other")),
+        _ => ("operator", None),
+    };
+    let operators = std::iter::once("operator").chain(also);
     let ends = bundle == "sha256:two";
     let user = |name: &str| Whom::User(UserPattern::new(name).expect("a pattern"));
     let mut deny = vec![user("mallory")];
@@ -334,6 +368,8 @@ fn terms(bundle: &str, mode: Mode) -> Terms {
             limits: Some(Limits { reserved: 0, max: None }),
         }],
         refused_for: None,
+        signer: Some(signer.to_owned()),
+        operators: operators.map(str::to_owned).collect(),
         mode,
         revokes: true,
         ttl: TTL,

@@ -184,9 +184,10 @@ impl<'a> View<'a> {
         found
     }
 
-    /// Whether the roles of a bundle that both run are those that the servers have: it is seen by a lease of the new
-    /// primary from a license of that role, where they were others before. That it serves says little: the old primary may
-    /// have been away.
+    /// Whether the roles of a bundle that both run are those that the servers have, where they were others before: it is
+    /// seen by a lease of the new primary from a license of that role, and by the other one going on to hear it from then
+    /// on. That it serves says little: the old primary may have been away. One that was cut off from it in that moment
+    /// keeps its role until they meet.
     fn roles_are_in_effect(&self, generation: u64, terms: &Terms, at: u64) -> bool {
         let differs =
             |one: &&Commit<'_>| one.generation < generation && !has_same_roles(one.terms, terms);
@@ -201,19 +202,27 @@ impl<'a> View<'a> {
         };
         let done = terms.servers.keys().map(since).collect::<Option<Vec<_>>>();
         let Some(done) = done.and_then(|done| done.into_iter().max()) else { return false };
-        let leads = terms.servers.iter().find(|(_, server)| server.role == Role::Primary);
-        leads.is_some_and(|(name, server)| {
-            let offers = |server: &ServerTerms, id: &String| {
-                server.licenses.iter().any(|license| license.id == *id)
-            };
-            let was = before.terms.servers.get(name);
-            let is_new =
-                |id: &String| offers(server, id) && !was.is_some_and(|was| offers(was, id));
-            self.exchanges.iter().filter(|exchange| exchange.to == name).any(|exchange| {
-                exchange.given().is_some_and(|(when, lease)| {
-                    (done..=at).contains(&when) && lease.licenses.iter().any(is_new)
-                })
-            })
+        let of_role = |role: Role| terms.servers.iter().find(|(_, server)| server.role == role);
+        let (Some((name, server)), Some((other, _))) =
+            (of_role(Role::Primary), of_role(Role::Secondary))
+        else {
+            return false;
+        };
+        let offers = |server: &ServerTerms, id: &String| {
+            server.licenses.iter().any(|license| license.id == *id)
+        };
+        let was = before.terms.servers.get(name);
+        let is_new = |id: &String| offers(server, id) && !was.is_some_and(|was| offers(was, id));
+        let gave = self.exchanges.iter().filter(|exchange| exchange.to == name);
+        let gave = gave.filter_map(Exchange::given).filter(|(when, lease)| {
+            (done..=at).contains(when) && lease.licenses.iter().any(is_new)
+        });
+        let Some(began) = gave.map(|(when, _)| when).min() else { return false };
+        let heard = self.heard_between(other, began + 1, at);
+        let paired = heard.iter().rev().find(|(_, active, paired)| *active && *paired);
+        // One that had been on its way for long says nothing.
+        heard.first().zip(paired).is_some_and(|((first, ..), (latest, ..))| {
+            latest.saturating_sub(*first) >= 2 * terms.heartbeat
         })
     }
 
@@ -425,6 +434,47 @@ impl<'a> View<'a> {
             && still.values().all(|still| !still)
     }
 
+    /// Whether what a server had of a generation, and of its own, may have given way to what its peer has, of a lesser one
+    /// until `landed`: its branch begins with the signature of somebody whom the peer's bundle does not trust, and the
+    /// peer's does not.
+    pub(crate) fn gave_way(&self, server: &str, before: u64, landed: u64, at: u64) -> bool {
+        let asked = || self.commits.iter().filter(|one| one.asked <= at);
+        let ours = || asked().filter(|one| one.server == server && one.generation <= before);
+        let theirs = || asked().filter(|one| one.server != server && one.generation <= landed);
+        let trusts = |terms: &Terms, signer: &Option<String>| {
+            signer.as_ref().is_some_and(|signer| terms.operators.contains(signer))
+        };
+        let is_strange =
+            |terms: &Terms, signer: &Option<String>| signer.is_some() && !trusts(terms, signer);
+        let differ = |one: &Commit<'_>, other: &Commit<'_>| {
+            one.generation == other.generation && one.terms.bundle != other.terms.bundle
+        };
+        // The two branches begin with the same number, the one after the last that both have; they met before.
+        let begin = |our: &Commit<'_>, their: &Commit<'_>| {
+            let mut earlier = ours().filter(|one| one.generation + 1 == our.generation);
+            let goes_on = earlier.any(|one| {
+                theirs().any(|other| {
+                    let (from, to) = (one.asked.max(other.asked), our.asked.min(their.asked));
+                    differ(one, other) && !self.was_paired(from, to)
+                })
+            });
+            differ(our, their) && !goes_on
+        };
+        let forks: Vec<_> = ours()
+            .flat_map(|our| theirs().map(move |their| (our, their)))
+            .filter(|(our, their)| begin(our, their))
+            .collect();
+        let lost: Vec<&Commit<'_>> = ours().filter(|one| one.generation == before).collect();
+        forks.into_iter().any(|(our_first, their_first)| {
+            let wins = |one: &Commit<'_>| {
+                one.generation >= their_first.generation
+                    && is_strange(one.terms, &our_first.terms.signer)
+            };
+            theirs().any(wins)
+                && lost.iter().any(|one| trusts(one.terms, &their_first.terms.signer))
+        })
+    }
+
     /// The other server of the pair, by the bundles in force in between.
     pub(crate) fn peer(&self, server: &str, from: u64, to: u64) -> Option<&'a str> {
         let terms = self.in_force(from, to);
@@ -456,6 +506,13 @@ impl<'a> View<'a> {
     pub(crate) fn was_split(&self, servers: [&str; 2], from: u64, to: u64) -> bool {
         let [a, b] = servers;
         self.splits(a, b).iter().any(|(since, until)| *since <= to && from <= *until)
+    }
+
+    /// Whether either server heard from the other one that they are paired, in between.
+    fn was_paired(&self, from: u64, to: u64) -> bool {
+        let mut servers = self.heard.keys();
+        servers
+            .any(|server| self.heard_between(server, from, to).iter().any(|(_, _, paired)| *paired))
     }
 
     /// Whether an operator's word that a server is dead was not true, where that matters in between. Mirror: nobody may

@@ -121,6 +121,7 @@ fn ask(message: &Message) -> Ask {
             host: text(&body, "host").unwrap_or_default(),
             usage: text(&body, "use"),
             seats: number(&body, "seats").and_then(|n| u32::try_from(n).ok()).unwrap_or(1),
+            wait_ms: number(&body, "waitMs"),
             borrow: number(&body, "borrowMs").is_some(),
         },
         ("PUT", Some(lease)) => Ask::Renew { lease: lease.to_owned(), usage: usage() },
@@ -191,6 +192,7 @@ mod tests {
                 host: "ws-1".into(),
                 usage: Some("u1".into()),
                 seats: 1,
+                wait_ms: None,
                 borrow: false,
             };
             assert_eq!(asks, [ask.clone(), ask]);

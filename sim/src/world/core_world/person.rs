@@ -314,6 +314,7 @@ impl Stage<'_> {
                     host: who.host.to_string(),
                     usage: Some(use_id.to_string()),
                     seats: 1,
+                    wait_ms: wait.map(Span::ms),
                     borrow: borrow.is_some(),
                 };
                 (Want::Checkout { person, use_id, wait, borrow, ticket }, ask)
