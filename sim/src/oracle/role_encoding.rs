@@ -114,10 +114,27 @@ fn alone_too_long(
         _ => false,
     });
     let heard = heard.max(back.map(|(at, _)| *at).last().unwrap_or(0));
+    let greeted = view.peer(exchange.to, exchange.asked, given);
+    let heard = heard.max(greeted.and_then(|peer| last_greeting(view, peer, given)).unwrap_or(0));
     let restarted = view.started(exchange.to, exchange.asked) > heard;
     let slack = allowed / 50 + if restarted { 60_000 } else { 0 };
     let alone = exchange.asked.saturating_sub(heard);
     (is_secondary && alone > allowed + slack).then(|| alone - allowed)
+}
+
+/// Until when, at the latest, a server may have said who it is though it sends no heartbeat: one with an empty disk that
+/// takes nothing fails on the bundle that its peer offers, and begins anew each time.
+fn last_greeting(view: &View<'_>, server: &str, given: u64) -> Option<u64> {
+    let before = view.faults.iter().take_while(|(at, _)| *at <= given);
+    let ends = view.faults.iter().skip(1).map(|(at, _)| (*at).min(given));
+    let spans = before.map(|(at, _)| *at).zip(ends.chain(std::iter::once(given)));
+    let greets = |at: u64| {
+        let started = view.started(server, at);
+        let is_bad = view.disk(server, at).is_some_and(|what| what != "well");
+        let is_up = view.is_up(server, at) && view.links_are_whole(at);
+        is_bad && is_up && view.was_emptied(server, started, started)
+    };
+    spans.filter(|(from, _)| greets(*from)).map(|(_, to)| to).last()
 }
 
 #[cfg(test)]
@@ -261,6 +278,24 @@ mod tests {
             PROMISE,
             "940010ms `lic-b` gave a seat 30000ms after its licenses let it serve alone",
         );
+    }
+
+    #[test]
+    fn a_primary_with_an_empty_disk_that_takes_nothing_may_be_heard_all_the_time() {
+        for (empty, what, seen) in
+            [(true, "full", false), (false, "full", true), (true, "well", true)]
+        {
+            let mut story = Story::started();
+            story.hear(10_000, "lic-b", true, true);
+            story.crash(11_000, "lic-a");
+            story.set_disk(11_000, "lic-a", what);
+            story.start(12_000, "lic-a", empty);
+            story.grant(940_000, "cy", "lic-b", "L1");
+            assert_eq!(!story.judged(PROMISE).is_empty(), seen, "{empty} {what}");
+            story.kill(941_000, "lic-a");
+            story.grant(950_000, "dan", "lic-b", "L2");
+            assert_eq!(!story.judged(PROMISE).is_empty(), seen, "{empty} {what}");
+        }
     }
 
     #[test]

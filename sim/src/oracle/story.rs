@@ -276,6 +276,10 @@ impl Story {
         self.fault(at, Fault::Start { server: server.into(), empty });
     }
 
+    pub(crate) fn set_disk(&mut self, at: u64, server: &str, what: &str) {
+        self.fault(at, Fault::Disk { server: server.into(), what: what.into() });
+    }
+
     pub(crate) fn fence(&mut self, at: u64, server: &str) {
         self.fault(at, Fault::Fence { server: server.into() });
     }

@@ -297,6 +297,16 @@ impl<'a> View<'a> {
         })
     }
 
+    /// What a server's disk was last said to be by this time.
+    pub(crate) fn disk(&self, server: &str, at: u64) -> Option<&str> {
+        let until = self.faults.iter().take_while(|(when, _)| *when <= at);
+        let of = until.filter_map(|(_, fault)| match fault {
+            Fault::Disk { server: of, what } if of == server => Some(what.as_str()),
+            _ => None,
+        });
+        of.last()
+    }
+
     /// When a server last started before this time; 0 for the first start.
     pub(crate) fn started(&self, server: &str, before: u64) -> u64 {
         self.faults
