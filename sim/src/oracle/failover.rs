@@ -7,10 +7,13 @@
 //! server does not lend alone. A seat is free for sure where even with all that may have been granted unseen, and with
 //! every lease that may still be counted, no limit is reached; where nobody waits; and not in the mode `escrow`.
 
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+
 use tandem::name::{HostName, UserName};
 
 use crate::history::{Ask, Fault};
-use crate::oracle::view::{Death, Exchange};
+use crate::oracle::view::{Death, Exchange, Reply};
 use crate::oracle::{Promise, View, Violation};
 
 /// How long after its disk is well again a server may take to start from it, in milliseconds.
@@ -36,6 +39,7 @@ struct Outage<'a> {
 
 pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
     let mut violations = Vec::new();
+    let traffic = OnceCell::new();
     for outage in outages(view) {
         for exchange in &view.exchanges {
             let inside = exchange.asked > outage.from && exchange.to == outage.secondary;
@@ -74,7 +78,7 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
                 Ask::Checkout { product, .. }
                     if code == "no-seat-free"
                         && outage.in_step
-                        && is_free(view, &outage, exchange) =>
+                        && is_free(view, &traffic, &outage, exchange) =>
                 {
                     let what = format!(
                         "`{}` answered a checkout with 409 ({code}) though a seat of `{product}` is free",
@@ -90,7 +94,12 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
 }
 
 /// Whether a checkout that was refused must have found a seat.
-fn is_free(view: &View<'_>, outage: &Outage<'_>, refused: &Exchange<'_>) -> bool {
+fn is_free<'a>(
+    view: &'a View<'a>,
+    traffic: &OnceCell<Traffic<'a>>,
+    outage: &Outage<'_>,
+    refused: &Exchange<'_>,
+) -> bool {
     let (Ask::Checkout { product, user, host, seats: 1, borrow: false, .. }, Some(reply)) =
         (refused.ask, &refused.answer)
     else {
@@ -118,62 +127,97 @@ fn is_free(view: &View<'_>, outage: &Outage<'_>, refused: &Exchange<'_>) -> bool
     }
     let capacity = |at| server.capacity(product, at);
     let capacity = capacity(refused.asked).min(capacity(reply.at));
-    maybe_held(view, outage, product, reply.at, terms.ttl)
+    traffic
+        .get_or_init(|| Traffic::of(view))
+        .maybe_held(view, outage, product, reply.at, terms.ttl)
         .is_some_and(|held| limits.allow_one_more(held, capacity))
 }
 
-/// The most seats of a product that a server may count, which took over from a peer with which it was in step; unknown
-/// where somebody waits for one.
-fn maybe_held(
-    view: &View<'_>,
-    outage: &Outage<'_>,
-    product: &str,
-    at: u64,
-    ttl: u64,
-) -> Option<u32> {
-    let (share, slack) = COUNTED_LONGER;
-    let counted = ttl + ttl / share + slack;
-    // Whoever begins to serve gives every lease that it counts another ttl.
-    let is_over = |heard: u64| {
-        let fault = view.faults.iter().map(|(when, _)| *when).find(|when| *when >= heard);
-        fault.is_some_and(|fault| heard + counted < fault)
-    };
-    let mut held: u32 = 0;
-    for holding in view.holdings.values().filter(|one| one.product.eq_ignore_ascii_case(product)) {
-        let about = view.exchanges.iter().filter(|exchange| match exchange.ask {
-            Ask::Renew { lease, .. } => lease == holding.id,
-            _ => exchange.given().is_some_and(|(_, lease)| lease.id == holding.id),
-        });
-        let heard = about.map(|exchange| exchange.asked).max().unwrap_or(holding.asked);
-        let is_back = view.exchanges.iter().any(|exchange| {
-            matches!(exchange.ask, Ask::Release { lease, .. } if lease == holding.id)
-                && exchange
-                    .answer
-                    .as_ref()
-                    .is_some_and(|reply| (200..300).contains(&reply.status) && reply.at <= at)
-        });
-        let has_ended = is_back || (holding.borrowed.is_none() && is_over(heard));
-        if holding.asked <= at && !has_ended {
-            held = held.saturating_add(holding.seats);
+/// What was heard of each lease and of each checkout, in a whole history: gathered once, since a storm asks for it often.
+struct Traffic<'a> {
+    /// When something was last asked about a lease, or for it.
+    heard: BTreeMap<&'a str, u64>,
+    /// When a lease was given back for sure.
+    back: BTreeMap<&'a str, u64>,
+    /// The checkouts of which nobody knows what became, and those that were told to wait.
+    open: Vec<&'a Exchange<'a>>,
+}
+
+impl<'a> Traffic<'a> {
+    fn of(view: &'a View<'a>) -> Self {
+        let mut traffic = Self { heard: BTreeMap::new(), back: BTreeMap::new(), open: Vec::new() };
+        for exchange in &view.exchanges {
+            let about = match exchange.ask {
+                Ask::Renew { lease, .. } => Some(lease.as_str()),
+                _ => exchange.given().map(|(_, lease)| lease.id.as_str()),
+            };
+            if let Some(lease) = about {
+                let heard = traffic.heard.entry(lease).or_insert(exchange.asked);
+                *heard = exchange.asked.max(*heard);
+            }
+            match (exchange.ask, &exchange.answer) {
+                (Ask::Release { lease, .. }, Some(reply)) if (200..300).contains(&reply.status) => {
+                    let back = traffic.back.entry(lease).or_insert(reply.at);
+                    *back = reply.at.min(*back);
+                }
+                (Ask::Checkout { .. }, answer) if answer.as_ref().is_none_or(is_open) => {
+                    traffic.open.push(exchange);
+                }
+                _ => {}
+            }
         }
+        traffic
     }
-    for exchange in &view.exchanges {
-        let Ask::Checkout { product: of, seats, .. } = exchange.ask else { continue };
-        if !of.eq_ignore_ascii_case(product) || exchange.asked > at {
-            continue;
+
+    /// The most seats of a product that a server may count, which took over from a peer with which it was in step; unknown
+    /// where somebody waits for one.
+    fn maybe_held(
+        &self,
+        view: &View<'_>,
+        outage: &Outage<'_>,
+        product: &str,
+        at: u64,
+        ttl: u64,
+    ) -> Option<u32> {
+        let (share, slack) = COUNTED_LONGER;
+        let counted = ttl + ttl / share + slack;
+        // Whoever begins to serve gives every lease that it counts another ttl.
+        let is_over = |heard: u64| {
+            let next = view.faults.partition_point(|(when, _)| *when < heard);
+            view.faults.get(next).is_some_and(|(fault, _)| heard + counted < *fault)
+        };
+        let mut held: u32 = 0;
+        for holding in view.holdings.values() {
+            if holding.asked > at || !holding.product.eq_ignore_ascii_case(product) {
+                continue;
+            }
+            let heard = self.heard.get(holding.id).copied().unwrap_or(holding.asked);
+            let is_back = self.back.get(holding.id).is_some_and(|back| *back <= at);
+            if !is_back && (holding.borrowed.is_some() || !is_over(heard)) {
+                held = held.saturating_add(holding.seats);
+            }
         }
-        match &exchange.answer {
-            Some(reply) if reply.status == 202 => return None,
-            Some(reply) if matches!(reply.status, 200 | 201 | 403 | 409 | 429) => {}
-            Some(reply) if matches!(reply.code, Some("standby")) => {}
-            // What was sent to a dead server came to nothing.
-            _ if exchange.asked > outage.died && exchange.to != outage.secondary => {}
-            // Nobody knows what became of it.
-            _ if is_over(exchange.asked) => {}
-            _ => held = held.saturating_add(*seats),
+        for exchange in &self.open {
+            let Ask::Checkout { product: of, seats, .. } = exchange.ask else { continue };
+            if exchange.asked > at || !of.eq_ignore_ascii_case(product) {
+                continue;
+            }
+            match &exchange.answer {
+                Some(reply) if reply.status == 202 => return None,
+                // What was sent to a dead server came to nothing.
+                _ if exchange.asked > outage.died && exchange.to != outage.secondary => {}
+                // Nobody knows what became of it.
+                _ if is_over(exchange.asked) => {}
+                _ => held = held.saturating_add(*seats),
+            }
         }
+        Some(held)
     }
-    Some(held)
+}
+
+/// Whether an answer to a checkout leaves open what became of it.
+fn is_open(reply: &Reply<'_>) -> bool {
+    !matches!(reply.status, 200 | 201 | 403 | 409 | 429) && reply.code != Some("standby")
 }
 
 fn outages<'a>(view: &View<'a>) -> Vec<Outage<'a>> {
