@@ -151,6 +151,21 @@ impl Quotas {
         if other.at > self.at { other } else { self }
     }
 
+    /// Without the slots of a server that cannot be counted on. What the capacity was lowered by and nobody gave up yet
+    /// is taken from the other one: the lost ones may all be held.
+    fn voided(mut self, server: &ServerName, void: Void, terms: &Terms<'_>) -> Self {
+        for (product, slots) in &mut self.products {
+            let lowered = slots.total().less(terms.capacity(product));
+            for own in slots.0.values_mut() {
+                *own = own.less(lowered);
+            }
+            slots.0.retain(|_, own| own.0 > 0);
+        }
+        self = self.without(server);
+        self.void.insert(server.clone(), void);
+        self
+    }
+
     /// Without the slots of a server.
     fn without(mut self, server: &ServerName) -> Self {
         for slots in self.products.values_mut() {
@@ -398,8 +413,7 @@ impl Ledger {
 
     /// Takes away the slots of a server that cannot be counted on.
     pub fn make_void(&mut self, server: &ServerName, void: Void, terms: &Terms<'_>) -> Record {
-        let mut quotas = self.quotas.clone().without(server);
-        quotas.void.insert(server.clone(), void);
+        let quotas = self.quotas.clone().voided(server, void, terms);
         self.emit_quotas(quotas, terms)
     }
 
@@ -439,9 +453,8 @@ impl Ledger {
     }
 
     /// The quotas of a merged ledger whose own disk was lost: nothing is known of this server's own slots.
-    pub fn lose_own_slots(&mut self, me: &ServerName) {
-        self.quotas = std::mem::take(&mut self.quotas).without(me);
-        self.quotas.void.insert(me.clone(), Void::Lost);
+    pub fn lose_own_slots(&mut self, terms: &Terms<'_>) {
+        self.quotas = std::mem::take(&mut self.quotas).voided(terms.me, Void::Lost, terms);
         self.quotas.at = self.position;
     }
 

@@ -339,7 +339,7 @@ impl Pair {
         if knew_nothing && terms.is_escrow() && !self.ledger.quotas().is_empty() {
             // What this server granted of its own slots went with its disk.
             seen!(SlotsLost);
-            self.ledger.lose_own_slots(&self.me);
+            self.ledger.lose_own_slots(&terms);
         }
         self.tell_over_grants(out);
         if config.redundancy.on_over_grant == OnOverGrant::Revoke
