@@ -818,6 +818,34 @@ fn a_primary_that_was_paused_starts_anew() {
 }
 
 #[test]
+fn a_secondary_that_was_paused_while_it_took_over_starts_anew() {
+    let mut script = Script::paired(1);
+    script.kill(A);
+    script.disk_ms[B] = FAILOVER / 4;
+    script.run(FAILOVER + 10);
+    assert_eq!(script.pair(B).standing().state, State::Recovering);
+    // Its epoch is on the way to its disk when its machine stands still. The primary comes back, finds nobody, and sits
+    // out its grace.
+    let paused = script.machines[B].pair.take().expect("it runs");
+    let writing = std::mem::take(&mut script.machines[B].writing);
+    script.start(A);
+    script.run(FAILOVER + TTL + 1_000);
+    let held = script.checkout(A, "ana", "u1").expect("a seat");
+    // On waking it hears of its own disk first.
+    script.cut = true;
+    script.machines[B].pair = Some(paused);
+    script.machines[B].writing = writing;
+    script.finish_writes(B);
+    script.run(10);
+    assert_eq!(script.pair(B).standing().state, State::Standby);
+    assert_eq!(script.checkout(B, "bo", "u2"), Err(Refusal::Standby));
+    script.cut = false;
+    script.run(1_000);
+    assert_eq!(script.states(), (State::Active, State::Standby));
+    assert!(script.renew(A, &held).is_ok());
+}
+
+#[test]
 fn kills_of_either_server_lose_no_acknowledged_lease_and_exceed_no_capacity() {
     const SEATS: u32 = 4;
     for seed in 0..40_u64 {

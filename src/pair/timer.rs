@@ -234,7 +234,8 @@ impl Pair {
         self.consider_roles(out);
     }
 
-    /// Whether this server has just woken: one that was active starts anew, a standby counts silence anew (rule 11).
+    /// Whether this server has just woken: one that was active, or about to be, starts anew, a standby counts silence anew
+    /// (rule 11).
     pub(super) fn notice_pause(&mut self, out: &mut Vec<Effect>) -> bool {
         if self.config.is_none() || mutant!(WakesServing) {
             return false;
@@ -242,7 +243,8 @@ impl Pair {
         let redundancy = self.redundancy();
         let late = self.now.moment.since(self.last_beat);
         match &mut self.phase {
-            Phase::Active(_) => {
+            // The write that it waits for may be the first that it hears of: it would serve at once.
+            Phase::Active(_) | Phase::TakingOver => {
                 let allowed = redundancy.failover_after.less(redundancy.heartbeat.times(2));
                 if late > allowed {
                     crate::seen!(WokeLate);
