@@ -27,6 +27,8 @@ pub trait Digest {
     fn seq(&mut self, epoch: Epoch, seq: u64);
     /// The number of a grant in its epoch: its order among the grants of that epoch.
     fn grant(&mut self, epoch: Epoch, seq: u64);
+    /// The number of a step of the slots in its epoch: its order among the steps of that epoch.
+    fn step(&mut self, epoch: Epoch, seq: u64);
     /// That a use has ended, which matters as long as something of that use is left anywhere.
     fn ended(&mut self, use_id: &UseId, write: &mut dyn FnMut(&mut dyn Digest));
     /// Which lease.
@@ -55,8 +57,8 @@ pub fn maybe<T>(
 
 impl Ledger {
     /// What matters of it. `times` says whether leases run out here: where they do not, each is given a full ttl before
-    /// they do.
-    pub fn digest(&self, digest: &mut dyn Digest, times: bool) {
+    /// they do. `settled` is the last record that both disks have, where that is asked for.
+    pub fn digest(&self, digest: &mut dyn Digest, times: bool, settled: Option<u64>) {
         let Self {
             position,
             knew,
@@ -80,7 +82,8 @@ impl Ledger {
         digest.word(leases.len() as u64);
         for Entry { lease, renewed, ends, until: _, charge, changed, seat: _ } in leases.values() {
             lease.digest(digest);
-            if times {
+            // A parked one has no end: its holder comes back, and its time begins anew.
+            if times && !lease.parked {
                 digest.moment(*renewed);
             }
             for end in ends.values() {
@@ -91,10 +94,11 @@ impl Ledger {
                 Charge::Revoked(_) => digest.word(u64::MAX),
                 Charge::Kept => digest.word(u64::MAX - 1),
             }
-            // Asked for only where slots move.
-            if !quotas.is_empty() {
-                digest.word(*changed);
-            }
+            // Asked for only where slots move, and only whether both disks have it.
+            let is_open = !quotas.is_empty() && settled.is_some_and(|settled| *changed > settled);
+            maybe(digest, is_open.then_some(changed), |digest, changed| {
+                digest.seq(position.epoch, *changed);
+            });
         }
         digest.word(by_seat.len() as u64);
         for (SeatKey { product: _, user: _, host: _, address: _ }, id) in by_seat {
@@ -109,6 +113,11 @@ impl Ledger {
             digest.text(nonce);
         }
         queue.digest(digest, times);
+        let open = settled.filter(|settled| {
+            let at = quotas.at();
+            at.epoch == position.epoch && at.seq > *settled
+        });
+        maybe(digest, open.map(|_| quotas.at()).as_ref(), |digest, at| at.digest(digest));
         quotas.digest(digest);
     }
 

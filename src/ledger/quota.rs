@@ -131,10 +131,16 @@ impl Quotas {
         self.products.get(product).cloned().unwrap_or_default()
     }
 
+    /// The position of the record that says so.
+    pub(super) const fn at(&self) -> Position {
+        self.at
+    }
+
     /// What matters of them (see `digest.rs`).
     pub(super) fn digest(&self, digest: &mut dyn Digest) {
         let Self { at, products, void } = self;
-        at.digest(digest);
+        digest.epoch(at.epoch);
+        digest.step(at.epoch, at.seq);
         digest.word(products.len() as u64);
         for slots in products.values() {
             slots.digest(digest);

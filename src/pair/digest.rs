@@ -50,7 +50,12 @@ impl Pair {
         facts.digest(digest);
         maybe(digest, committed.as_ref(), |digest, committed| committed.digest(digest));
         // Whoever begins to serve gives every lease a full ttl.
-        ledger.digest(digest, matches!(phase, Phase::Active(_)));
+        let settled = match phase {
+            // Whoever begins to serve counts anew.
+            Phase::Standby(_) => None,
+            _ => Some(self.settled()),
+        };
+        ledger.digest(digest, matches!(phase, Phase::Active(_)), settled);
         phase.digest(self.now.moment, digest);
         maybe(digest, link.as_ref(), |digest, link| self.digest_link(link, digest));
         let ordered = |write: WriteId| write.0.saturating_sub(durable.0);
@@ -91,7 +96,9 @@ impl Pair {
                 position.digest(digest);
             }
             durable_here.digest(digest);
-            digest.word(*settling);
+            maybe(digest, (*settling > 0).then_some(settling), |digest, seq| {
+                digest.seq(ledger.position().epoch, *seq);
+            });
             maybe(digest, void_until.as_ref(), |digest, at| digest.moment(*at));
         }
         maybe(digest, committing.as_ref(), |digest, committing| {

@@ -66,7 +66,7 @@ impl Pair {
     }
 
     /// Up to which record of this epoch both disks have everything.
-    fn settled(&self) -> u64 {
+    pub(super) fn settled(&self) -> u64 {
         let here = self.durable_here;
         let here = if here.epoch == self.ledger.position().epoch { here.seq } else { 0 };
         here.min(self.durable_at_peer)

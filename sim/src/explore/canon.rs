@@ -11,7 +11,7 @@ use tandem::name::{LeaseId, UseId};
 
 use super::choice::{At, Who};
 use super::client::{Client, Stage, What};
-use super::setup::{FAILOVER, LONG_AGO, Setup, read_id, used};
+use super::setup::{FAILOVER, LONG_AGO, read_id, used};
 use super::world::{Life, Machine, Parcel, World};
 
 /// What a state is made of, as numbers.
@@ -24,6 +24,8 @@ pub(super) struct Canon {
     seqs: Vec<(Epoch, usize)>,
     /// Where numbers of grants stand, each with its epoch.
     grants: Vec<(Epoch, usize)>,
+    /// Where numbers of steps of the slots stand, each with its epoch.
+    steps: Vec<(Epoch, usize)>,
     /// Where leases stand, each with its use.
     leases: Vec<(u64, usize)>,
     /// The least epoch after which a server could make another.
@@ -34,8 +36,6 @@ pub(super) struct Canon {
     alive: Vec<u64>,
     /// Whether what is written is about an ended use.
     of_end: bool,
-    /// Whether numbers of records matter as they are.
-    counts_records: bool,
     /// Where counts of the frames that this server sent stand.
     counts: [Vec<usize>; 2],
     sorted: Vec<u64>,
@@ -51,11 +51,6 @@ pub(super) struct Canon {
 }
 
 impl Canon {
-    /// Of states of this setup: where slots move, steps are known by the numbers of their records.
-    pub(super) fn of(setup: &Setup) -> Self {
-        Self { counts_records: setup.is_escrow(), ..Self::default() }
-    }
-
     /// The name of a state but for the faults that may still come. Where a heartbeat has just passed it drops what nobody can
     /// ask for any more: at any other time it would make orders differ.
     pub(super) fn name(&mut self, world: &World, has_passed: bool) -> u128 {
@@ -64,6 +59,7 @@ impl Canon {
         self.epochs.clear();
         self.seqs.clear();
         self.grants.clear();
+        self.steps.clear();
         self.leases.clear();
         self.floor = u64::MAX;
         self.ends.clear();
@@ -204,6 +200,7 @@ impl Canon {
             };
             self.epochs.retain_mut(stays);
             self.grants.retain_mut(|(_, at)| stays(at));
+            self.steps.retain_mut(|(_, at)| stays(at));
             self.leases.retain_mut(|(_, at)| stays(at));
             for counts in &mut self.counts {
                 counts.retain_mut(stays);
@@ -256,6 +253,7 @@ impl Canon {
         }
         self.names = names;
         rank(&mut self.grants, &mut self.words, &mut self.sorted);
+        rank(&mut self.steps, &mut self.words, &mut self.sorted);
         rank(&mut self.leases, &mut self.words, &mut self.sorted);
         // Numbers of records become distances from the last of their epoch.
         self.seqs.sort_unstable_by_key(|(epoch, at)| (*epoch, *at));
@@ -315,6 +313,11 @@ impl Digest for Canon {
         self.words.push(number);
     }
 
+    fn step(&mut self, epoch: Epoch, seq: u64) {
+        self.steps.push((epoch, self.words.len()));
+        self.words.push(seq);
+    }
+
     fn grant(&mut self, epoch: Epoch, seq: u64) {
         self.grants.push((epoch, self.words.len()));
         self.words.push(seq);
@@ -329,9 +332,7 @@ impl Digest for Canon {
     }
 
     fn seq(&mut self, epoch: Epoch, seq: u64) {
-        if !self.counts_records {
-            self.seqs.push((epoch, self.words.len()));
-        }
+        self.seqs.push((epoch, self.words.len()));
         self.words.push(seq);
     }
 

@@ -10,6 +10,7 @@ use tandem::pair::{Pair, State};
 
 use super::canon::Canon;
 use super::choice::Choice;
+use super::client::Stage;
 use super::search::Names;
 use super::setup::Setup;
 use super::world::{Broken, World};
@@ -105,4 +106,29 @@ pub(super) fn is_together(setup: &Setup, world: &World) -> bool {
         && paired(b)
         && one.position() == other.position()
         && ids(one) == ids(other)
+}
+
+/// Whether the pair has come to rest: it is together, every slot is given out again, and nothing is parked or waits. Then
+/// each use of which somebody believes that it has a seat must have one at both.
+pub(super) fn judge_rest(setup: &Setup, world: &World) -> Result<bool, Broken> {
+    let [Some(a), Some(b)] = world.machines.each_ref().map(|machine| machine.pair()) else {
+        return Ok(false);
+    };
+    let pairs = [a, b];
+    if !is_together(setup, world) || !pairs.iter().all(|pair| setup.has_all_slots(pair)) {
+        return Ok(false);
+    }
+    for client in world.clients.iter().filter(|client| client.believes(world.now)) {
+        let Stage::Holds { lease, split: false, .. } = &client.stage else { continue };
+        // In another lease, where its use was given twice and its holder has not come yet.
+        let used = setup.token(client.who, client.number, lease).use_id;
+        let has_seat = |pair: &Pair| {
+            pair.ledger().leases(world.now).any(|view| view.lease.uses.contains_key(&used))
+        };
+        if !pairs.into_iter().all(has_seat) {
+            let what = format!("client {} holds a seat that the pair does not know", client.who);
+            return Err(Broken::new(Promise::Durability, what));
+        }
+    }
+    Ok(true)
 }

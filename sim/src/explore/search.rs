@@ -169,7 +169,7 @@ pub(super) fn search(
 
 impl Shared<'_> {
     fn work(&self, progress: &(dyn Fn(u64) + Sync)) {
-        let mut canon = Canon::of(self.setup);
+        let mut canon = Canon::default();
         let mut stack: Vec<Node> = Vec::new();
         let mut tried = 0_u64;
         while !self.stop.load(Ordering::Relaxed) {
@@ -241,6 +241,16 @@ impl Shared<'_> {
             return None;
         }
         self.depth.fetch_max(depth, Ordering::Relaxed);
+        if self.space.rests && choice == Choice::Tick && world.faults.are_all_over() {
+            match converge::judge_rest(self.setup, &world) {
+                Ok(false) => {}
+                Ok(true) => return None,
+                Err(broken) => {
+                    self.found(&way, broken);
+                    return None;
+                }
+            }
+        }
         if depth >= self.bounds.depth {
             self.cut_short.store(true, Ordering::Relaxed);
             return None;

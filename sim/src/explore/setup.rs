@@ -136,6 +136,16 @@ impl Setup {
         !self.is_escrow() || pair.ledger().is_shared_out(&self.product)
     }
 
+    /// Whether every slot is shared out and counted on, and none is parked; where there are none, nothing is missing.
+    pub(super) fn has_all_slots(&self, pair: &Pair) -> bool {
+        let ledger = pair.ledger();
+        !self.is_escrow()
+            || (ledger.quotas().slots(&self.product).total()
+                == self.config.capacity(&self.product, Role::Primary, Timestamp::from_ms(WALL))
+                && !ledger.quotas().is_waiting()
+                && ledger.parked(&self.product) == Seats(0))
+    }
+
     /// The nonce of an operator's order: one of each kind is enough.
     pub(super) fn nonce(kind: &str) -> Nonce {
         Nonce { nonce: kind.to_owned(), expires: Timestamp::from_ms(WALL) }

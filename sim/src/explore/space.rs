@@ -31,6 +31,11 @@ impl Faults {
         self.crashes[at] > 0
     }
 
+    /// Whether no fault can come any more.
+    pub(super) fn are_all_over(&self) -> bool {
+        *self == NONE
+    }
+
     /// Whether nothing can happen to this server any more.
     pub(super) const fn are_over(&self, at: At) -> bool {
         self.crashes[at] == 0 && self.pauses[at] == 0 && self.sticks[at] == 0
@@ -74,6 +79,8 @@ pub(super) struct Space {
     pub(super) slow: bool,
     /// Whether orders are left out that end where others end.
     pub(super) reduce: bool,
+    /// Whether what follows is left out once no fault can come any more and the pair has come to rest.
+    pub(super) rests: bool,
 }
 
 /// A state from which a space is searched.
@@ -118,6 +125,7 @@ const SPACE: Space = Space {
     uses: [1, 1],
     slow: false,
     reduce: true,
+    rests: false,
 };
 
 /// Every space.
@@ -171,6 +179,7 @@ pub(super) const SPACES: &[Space] = &[
             Faults { crashes: [0, 1], pauses: [1, 0], ..NONE },
             Faults { crashes: [0, 1], pauses: [0, 1], ..NONE },
         ],
+        rests: true,
         ..SPACE
     },
     Space {
@@ -215,6 +224,7 @@ pub(super) const SPACES: &[Space] = &[
         plans: &[Faults { crashes: [1, 1], ..NONE }],
         mode: Mode::Escrow,
         seats: 2,
+        rests: true,
         ..SPACE
     },
     Space {
@@ -236,6 +246,7 @@ pub(super) const SPACES: &[Space] = &[
         ],
         mode: Mode::Escrow,
         seats: 2,
+        rests: true,
         ..SPACE
     },
     Space {

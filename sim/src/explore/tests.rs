@@ -1,9 +1,13 @@
 //! The search itself: what it leaves out leads nowhere else.
 
+use std::collections::{BTreeMap, VecDeque};
+
 use tandem::measure::{Moment, Span};
 use tandem::name::LeaseId;
 use tandem::pair::{Refusal, Reply, Ticket};
 
+use super::canon::{self, Canon};
+use super::choice::Choice;
 use super::client::{Client, Heard, Stage, What};
 use super::search::{Bounds, Outcome, search};
 use super::setup::{RENEW_AFTER, Setup, TTL};
@@ -40,6 +44,62 @@ fn orders_that_are_left_out_end_where_others_end() {
         assert!(reduced.states < whole.states, "{plans:?}");
         // The states in which time passes are the same.
         assert_eq!(reduced.beats, whole.beats, "{plans:?}");
+    }
+}
+
+/// How many states of a space are looked at, a choice further from each.
+const LOOKED_AT: usize = 4_000;
+
+#[test]
+fn states_of_one_name_lead_to_states_of_one_name() {
+    let named = |name| *Space::named(name).expect("a space");
+    for space in
+        ["one-client", "crash-and-pause", "cut", "escrow-two-seats", "escrow-fence-and-crash"]
+    {
+        let space = Space { reduce: false, ..named(space) };
+        let setup = Setup::new(&space).expect("a pair");
+        let (mut canon, mut choices) = (Canon::default(), Vec::new());
+        // Where each name leads, and what leads there.
+        let mut leads: BTreeMap<u128, (Vec<(String, u128)>, String)> = BTreeMap::new();
+        let begin = first(&setup, &space).expect("a beginning");
+        let mut worlds = VecDeque::from([(begin, true, String::new())]);
+        let mut looked_at = 0;
+        // Far and wide.
+        while let Some((mut world, has_passed, way)) =
+            if looked_at % 2 == 0 { worlds.pop_front() } else { worlds.pop_back() }
+        {
+            looked_at += 1;
+            if looked_at > LOOKED_AT {
+                break;
+            }
+            let name = canon::with(canon.name(&world, has_passed), world.faults.word());
+            if canon.drops() {
+                world.forget(&canon);
+            }
+            world.choices(&space, &mut choices);
+            let mut to = Vec::new();
+            let mut after = Vec::new();
+            for choice in &choices {
+                let mut next = world.clone();
+                next.apply(&setup, *choice).expect("every promise holds");
+                let has_passed = *choice == Choice::Tick;
+                let name = canon::with(canon.name(&next, has_passed), next.faults.word());
+                to.push((choice.to_string(), name));
+                after.push((next, has_passed, format!("{way}, {choice}")));
+            }
+            match leads.get(&name) {
+                Some((known, other)) => {
+                    let differ = known.iter().zip(&to).find(|(a, b)| a != b);
+                    let differ = differ.map(|(one, _)| &one.0);
+                    assert!(*known == to, "{}:\n{way}\n{other}\n{differ:?}", space.name);
+                }
+                None => {
+                    leads.insert(name, (to, way));
+                    worlds.extend(after);
+                }
+            }
+        }
+        assert!(leads.len() < looked_at, "{}: no two states have one name", space.name);
     }
 }
 
