@@ -103,7 +103,7 @@ fn alone_too_long(
     let allowed = of.map(|license| license.standalone).collect::<Option<Vec<_>>>()?;
     let allowed = allowed.into_iter().max()?;
     let is_secondary = terms.iter().all(|terms| terms.role == Role::Secondary);
-    let (heard, _, _) =
+    let (beat, _, _) =
         view.heard(exchange.to).take_while(|(at, ..)| *at <= exchange.asked).last()?;
     // A primary that is back, goes on, or reaches this server again says so before its first heartbeat.
     let (given, _) = exchange.given()?;
@@ -113,26 +113,26 @@ fn alone_too_long(
         Fault::Start { server, .. } | Fault::Resume { server } => server != exchange.to,
         _ => false,
     });
-    let heard = heard.max(back.map(|(at, _)| *at).last().unwrap_or(0));
-    let greeted = view.peer(exchange.to, exchange.asked, given);
-    let heard = heard.max(greeted.and_then(|peer| last_greeting(view, peer, given)).unwrap_or(0));
+    let heard = beat.max(back.map(|(at, _)| *at).last().unwrap_or(0));
+    let greeting = view.peer(exchange.to, exchange.asked, given);
+    let greeting = greeting.and_then(|peer| last_greeting(view, peer, beat, given));
+    let heard = heard.max(greeting.unwrap_or(0));
     let restarted = view.started(exchange.to, exchange.asked) > heard;
     let slack = allowed / 50 + if restarted { 60_000 } else { 0 };
     let alone = exchange.asked.saturating_sub(heard);
     (is_secondary && alone > allowed + slack).then(|| alone - allowed)
 }
 
-/// Until when, at the latest, a server may have said who it is though it sends no heartbeat: one with an empty disk that
-/// takes nothing fails on the bundle that its peer offers, and begins anew each time.
-fn last_greeting(view: &View<'_>, server: &str, given: u64) -> Option<u64> {
+/// Until when, at the latest, a server whose last heartbeat was that one may have said who it is: one with an empty disk
+/// that takes nothing fails on the bundle that its peer offers, and begins anew each time.
+fn last_greeting(view: &View<'_>, server: &str, beat: u64, given: u64) -> Option<u64> {
     let before = view.faults.iter().take_while(|(at, _)| *at <= given);
     let ends = view.faults.iter().skip(1).map(|(at, _)| (*at).min(given));
     let spans = before.map(|(at, _)| *at).zip(ends.chain(std::iter::once(given)));
     let greets = |at: u64| {
-        let started = view.started(server, at);
         let is_bad = view.disk(server, at).is_some_and(|what| what != "well");
         let is_up = view.is_up(server, at) && view.links_are_whole(at);
-        is_bad && is_up && view.was_emptied(server, started, started)
+        is_bad && is_up && view.was_emptied(server, beat, at)
     };
     spans.filter(|(from, _)| greets(*from)).map(|(_, to)| to).last()
 }
@@ -290,6 +290,8 @@ mod tests {
             story.crash(11_000, "lic-a");
             story.set_disk(11_000, "lic-a", what);
             story.start(12_000, "lic-a", empty);
+            story.kill(13_000, "lic-a");
+            story.start(14_000, "lic-a", false);
             story.grant(940_000, "cy", "lic-b", "L1");
             assert_eq!(!story.judged(PROMISE).is_empty(), seen, "{empty} {what}");
             story.kill(941_000, "lic-a");
