@@ -419,7 +419,7 @@ impl<'a> Scan<'a> {
         if place.priority.is_none() || self.done.contains(&waiter.use_id) {
             return Chance::Passed;
         }
-        if self.is_held(waiter) || self.kept_of(waiter).is_some() {
+        if self.is_held(waiter) {
             return Chance::Room;
         }
         self.chance_of(&waiter.requester(), waiter.seats, priority)
@@ -439,16 +439,6 @@ impl<'a> Scan<'a> {
 
     fn key(&self, waiter: &Waiter) -> Option<SeatKey> {
         SeatKey::new(self.product, &waiter.requester())
-    }
-
-    /// The room of a seat that is kept for another window of the same holder, who needs one: whichever asks has it.
-    fn kept_of(&self, waiter: &Waiter) -> Room {
-        let key = self.key(waiter)?;
-        let mut kept = self.kept.iter();
-        let is_shared =
-            |other: &Waiter| self.key(other).as_ref() == Some(&key) && other.seats >= waiter.seats;
-        let (charge, _) = kept.find(|(_, other)| is_shared(other))?;
-        u32::try_from(*charge).ok()
     }
 
     /// The first assignment with room beside what is kept.
@@ -471,8 +461,7 @@ impl<'a> Scan<'a> {
             self.done.insert(&waiter.use_id);
             return is_here(&waiter.use_id).then_some(None);
         }
-        let shared = self.kept_of(waiter);
-        let Some(room) = shared.or_else(|| self.room(&waiter.requester(), waiter.seats)) else {
+        let Some(room) = self.room(&waiter.requester(), waiter.seats) else {
             self.kept_for.remove(&place);
             return None;
         };
@@ -481,7 +470,13 @@ impl<'a> Scan<'a> {
             return Some(Some(room));
         }
         self.kept_for.insert(place);
-        if shared.is_none() {
+        // Several windows of one holder need one seat.
+        let is_shared = self.key(waiter).is_some_and(|key| {
+            self.kept.iter().any(|(_, other)| {
+                self.key(other).as_ref() == Some(&key) && other.seats >= waiter.seats
+            })
+        });
+        if !is_shared {
             let charge = room as usize;
             self.usage.charge(charge, &waiter.user, waiter.address, waiter.seats);
             self.kept.push((charge, waiter));

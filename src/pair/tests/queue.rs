@@ -115,39 +115,6 @@ fn a_newcomer_does_not_pass_who_waits_and_is_just_not_asking() {
 }
 
 #[test]
-fn a_seat_kept_for_one_window_goes_to_another_of_the_same_holder_that_asks() {
-    for asks_before in [true, false] {
-        let mut script = Script::paired(1);
-        let ana = script.checkout(A, "ana", "u1").expect("a seat");
-        script.queue(A, "bo", "u2");
-        let before = asks_before.then(|| script.ask_waiting(A, "bo", "u3", HELD));
-        let cy = script.ask_waiting(A, "cy", "u4", HELD);
-        script.give_back(A, &ana);
-        script.run(1_000);
-        let bo = before.unwrap_or_else(|| script.ask_waiting(A, "bo", "u2", HELD));
-        assert_eq!(script.holder(bo, 100), "bo", "asks before: {asks_before}");
-        assert_eq!(script.replies.get(&cy), None);
-    }
-}
-
-#[test]
-fn a_newcomer_does_not_have_the_seat_that_two_windows_of_one_holder_wait_for() {
-    let mut script = Script::paired(2);
-    let ana = script.checkout(A, "ana", "u1").expect("a seat");
-    let ann = script.checkout(A, "ann", "u0").expect("a seat");
-    script.queue(A, "bo", "u2");
-    script.kill(A);
-    script.run(FAILOVER + 100);
-    // The queue is not open yet.
-    let bo = script.ask_waiting(B, "bo", "u3", HELD);
-    for held in [&ana, &ann] {
-        script.give_back(B, held);
-    }
-    assert!(script.checkout(B, "cy", "u4").is_ok());
-    assert_eq!(script.holder(bo, FAILOVER + 100), "bo");
-}
-
-#[test]
 fn who_is_not_asked_for_in_a_minute_is_dropped() {
     let mut script = Script::paired(1);
     let ana = script.checkout(A, "ana", "u1").expect("a seat");
