@@ -225,6 +225,7 @@ pub(super) const SPACES: &[Space] = &[
         mode: Mode::Escrow,
         seats: 2,
         rests: true,
+        whole: false,
         ..SPACE
     },
     Space {
@@ -247,6 +248,7 @@ pub(super) const SPACES: &[Space] = &[
         mode: Mode::Escrow,
         seats: 2,
         rests: true,
+        whole: false,
         ..SPACE
     },
     Space {
