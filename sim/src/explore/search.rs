@@ -11,7 +11,7 @@ use super::canon::{self, Canon};
 use super::choice::Choice;
 use super::converge;
 use super::setup::Setup;
-use super::space::Space;
+use super::space::{NONE, Space};
 use super::world::{Broken, World};
 
 /// What a search found.
@@ -218,7 +218,7 @@ impl Shared<'_> {
             }
         };
         let name = canon.name(&world, choice == Choice::Tick);
-        if !self.seen.insert(canon::with(name, world.faults.word())) {
+        if !self.seen.insert(canon::with(name, world.faults_left().word())) {
             return None;
         }
         if canon.drops() {
@@ -241,7 +241,7 @@ impl Shared<'_> {
             return None;
         }
         self.depth.fetch_max(depth, Ordering::Relaxed);
-        if self.space.rests && choice == Choice::Tick && world.faults.are_all_over() {
+        if self.space.rests && choice == Choice::Tick && world.faults_left() == NONE {
             match converge::judge_rest(self.setup, &world) {
                 Ok(false) => {}
                 Ok(true) => return None,

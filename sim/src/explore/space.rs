@@ -31,11 +31,6 @@ impl Faults {
         self.crashes[at] > 0
     }
 
-    /// Whether no fault can come any more.
-    pub(super) fn are_all_over(&self) -> bool {
-        *self == NONE
-    }
-
     /// Whether nothing can happen to this server any more.
     pub(super) const fn are_over(&self, at: At) -> bool {
         self.crashes[at] == 0 && self.pauses[at] == 0 && self.sticks[at] == 0
@@ -225,7 +220,7 @@ pub(super) const SPACES: &[Space] = &[
         mode: Mode::Escrow,
         seats: 2,
         rests: true,
-        whole: false,
+        uses: [1, 0],
         ..SPACE
     },
     Space {
@@ -248,6 +243,7 @@ pub(super) const SPACES: &[Space] = &[
         mode: Mode::Escrow,
         seats: 2,
         rests: true,
+        uses: [1, 0],
         whole: false,
         ..SPACE
     },
@@ -255,6 +251,31 @@ pub(super) const SPACES: &[Space] = &[
         name: "cut-with-crashes",
         about: "a cut and a crash of each server",
         plans: &[Faults { crashes: [1, 1], cuts: 1, ..NONE }],
+        whole: false,
+        ..SPACE
+    },
+    Space {
+        name: "escrow-two-clients",
+        about: "escrow: a crash of each server, with two clients",
+        plans: &[Faults { crashes: [1, 1], ..NONE }],
+        mode: Mode::Escrow,
+        seats: 2,
+        rests: true,
+        whole: false,
+        ..SPACE
+    },
+    Space {
+        name: "escrow-two-and-fence",
+        about: "escrow: a server dies and is fenced, and a crash of either, with two clients",
+        plans: &[
+            Faults { crashes: [2, 0], fences: [0, 1], ..NONE },
+            Faults { crashes: [1, 1], fences: [0, 1], ..NONE },
+            Faults { crashes: [1, 1], fences: [1, 0], ..NONE },
+            Faults { crashes: [0, 2], fences: [1, 0], ..NONE },
+        ],
+        mode: Mode::Escrow,
+        seats: 2,
+        rests: true,
         whole: false,
         ..SPACE
     },

@@ -72,7 +72,7 @@ fn states_of_one_name_lead_to_states_of_one_name() {
             if looked_at > LOOKED_AT {
                 break;
             }
-            let name = canon::with(canon.name(&world, has_passed), world.faults.word());
+            let name = canon::with(canon.name(&world, has_passed), world.faults_left().word());
             if canon.drops() {
                 world.forget(&canon);
             }
@@ -83,7 +83,7 @@ fn states_of_one_name_lead_to_states_of_one_name() {
                 let mut next = world.clone();
                 next.apply(&setup, *choice).expect("every promise holds");
                 let has_passed = *choice == Choice::Tick;
-                let name = canon::with(canon.name(&next, has_passed), next.faults.word());
+                let name = canon::with(canon.name(&next, has_passed), next.faults_left().word());
                 to.push((choice.to_string(), name));
                 after.push((next, has_passed, format!("{way}, {choice}")));
             }

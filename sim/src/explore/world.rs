@@ -198,6 +198,18 @@ impl World {
         }
     }
 
+    /// The faults that may still come, without those that cannot: a fence is said only of a server that is down.
+    pub(super) fn faults_left(&self) -> Faults {
+        let mut faults = self.faults;
+        for at in [0, 1] {
+            let is_dead = matches!(self.machines[1 - at].life, Life::Dead);
+            if !is_dead && faults.crashes[1 - at] == 0 {
+                faults.fences[at] = 0;
+            }
+        }
+        faults
+    }
+
     /// A machine that cannot fail any more and has something to write.
     fn writes_at_once(&self) -> Option<At> {
         [0, 1].into_iter().find(|&at| {
