@@ -244,7 +244,6 @@ pub(super) const SPACES: &[Space] = &[
         seats: 2,
         rests: true,
         uses: [1, 0],
-        whole: false,
         ..SPACE
     },
     Space {
