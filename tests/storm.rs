@@ -475,7 +475,7 @@ fn every_promise_holds_under_random_faults() {
             storm.fault(&mut dice);
             if dice.below(3) > 0 {
                 storm.until("the pair is whole again", Storm::is_paired);
-                pause(dice.below(1_000));
+                pause(dice.below(3_000));
             }
         }
         storm.until("the pair is whole in the end", Storm::is_paired);
