@@ -100,15 +100,14 @@ impl Pair {
     pub(super) fn follow_lead(&mut self, out: &mut Vec<Effect>) {
         let leads = self.is_leader();
         let now = self.now.moment;
-        if matches!(self.phase, Phase::Unlicensed) {
-            return self.judge_licenses(out);
-        }
         match &mut self.phase {
+            // What the peer says is not durable here: to start again would be to forget it.
+            Phase::Unlicensed if leads => return self.judge_licenses(out),
             Phase::Standby(_) if leads => {
                 seen!(LedByWord);
                 self.phase = Phase::Recovering { until: now + self.redundancy().failover_after };
             }
-            Phase::Recovering { .. } if !leads => {
+            Phase::Recovering { .. } | Phase::Unlicensed if !leads => {
                 self.phase = Phase::Standby(Standby::silent(now));
             }
             // Whoever does not lead counts on nobody: it is alone, or asked to hand over.

@@ -243,6 +243,28 @@ fn a_primary_that_starts_with_no_valid_license_leaves_its_secondary_alone() {
     assert!(script.checkout(B, "ana", "u1").is_ok());
 }
 
+#[test]
+fn an_empty_primary_with_no_valid_license_follows_the_secondary_that_leads() {
+    for after in 0..80 {
+        let mut script = licensed(Some(10), None);
+        let ana = script.checkout(A, "ana", "u1").expect("a seat");
+        assert_eq!(script.hand_over(A, "lic-b", "n1"), Reply::Done);
+        script.run(300);
+        script.kill(A);
+        script.machines[A].disk = Durable::default();
+        script.run(12_000);
+        script.start(A);
+        // Its peer brings the bundle, by which it would lead, and the word that it does not; it dies with one of them.
+        script.run(after);
+        script.kill(A);
+        script.start(A);
+        script.run(2_000);
+        assert_eq!(script.states(), (State::Standby, State::Active), "after {after} ms");
+        assert!(script.renew(B, &ana).is_ok());
+        assert_eq!(script.leases(A), script.leases(B));
+    }
+}
+
 /// Like `Script::paired`, with licenses that let the secondary stand alone for that long.
 fn standing_alone(limit: u64) -> Script {
     let of = || config_with(3, |license| license.standalone = Some(Span::from_ms(limit)));
