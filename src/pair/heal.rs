@@ -11,7 +11,7 @@ use super::standby::parts;
 use super::{Pair, conflict, terms};
 use crate::ledger::{Contents, Given, Position};
 use crate::manifest::types::{OnOverGrant, Role};
-use crate::measure::{Epoch, Span};
+use crate::measure::{Epoch, Generation, Span};
 use crate::{mutant, seen};
 
 /// The epochs that the two servers of a first bundle make, each its own first.
@@ -138,6 +138,11 @@ impl Pair {
         self.learn_lead(hello.lead.as_ref(), out);
         let active = hello.state == State::Active;
         if let Some(link) = &mut self.link {
+            let runs = |hello: &Hello| (hello.generation, hello.bundle, hello.chain);
+            if link.hello.as_ref().is_some_and(|before| runs(before) != runs(&hello)) {
+                // What was offered may have met another bundle that was just being written.
+                link.offered = Generation(0);
+            }
             link.hello = Some(hello);
         }
         self.offer(out);

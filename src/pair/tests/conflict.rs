@@ -168,3 +168,25 @@ fn a_server_that_was_down_for_many_bundles_takes_the_last() {
     assert_eq!((script.seats(B), script.pair(B).generation()), (6, Generation(4)));
     assert_eq!(script.held(B), None);
 }
+
+#[test]
+fn an_offer_that_came_while_another_bundle_was_written_is_made_again() {
+    let mut script = Script::paired(3);
+    script.kill(A);
+    script.machines[A].disk = Durable::default();
+    script.cut = true;
+    script.start(A);
+    script.run(10);
+    // The disk is slow: an operator's bundle is being written when the peer brings one that came after it.
+    script.disk_ms[A] = 2 * FAILOVER;
+    script.ask_commit(A, config(4), 2);
+    script.commit(B, config(4), 2);
+    script.commit(B, config(5), 3);
+    script.cut = false;
+    script.run(FAILOVER);
+    assert_eq!(script.pair(A).generation(), Generation(0));
+    script.finish_writes(A);
+    script.run(FAILOVER);
+    assert_eq!(script.pair(A).generation(), Generation(3));
+    assert_eq!(script.states(), (State::Active, State::Standby));
+}
