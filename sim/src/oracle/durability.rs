@@ -3,10 +3,11 @@
 //! A server must know a lease that it gave or renewed itself, and one that its peer gave before the server read a
 //! heartbeat that says *paired*, where that had not waited while the server stood still. It does not claim anything of a
 //! server whose disk was swapped for an empty one since, after a split, nor of a lease whose holder's belief had ended or
-//! that was being released.
+//! that was being released. Where the two servers gave one use a lease each, not knowing of each other's, a disk holds one
+//! of them; whichever its holder shows is the one that stays.
 
-use crate::history::{Ask, Event};
-use crate::oracle::view::Holding;
+use crate::history::{Ask, Event, Lease};
+use crate::oracle::view::{Exchange, Holding};
 use crate::oracle::{Promise, View, Violation};
 
 pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
@@ -35,6 +36,7 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
             if is_claimed(holding, entry.at)
                 && !leases.iter().any(|id| id == holding.id)
                 && must_know(view, server, holding, entry.at)
+                && !has_its_use(view, leases, holding)
             {
                 let id = holding.id;
                 broken(entry.at, format!("the disk of `{server}` does not hold the lease {id}"));
@@ -42,6 +44,22 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
         }
     }
     violations
+}
+
+/// Whether a disk has the use of a lease in another one: one that its holder was given before, or one that nobody was told of
+/// where it asked and heard nothing.
+fn has_its_use(view: &View<'_>, leases: &[String], holding: &Holding<'_>) -> bool {
+    let mut given = view.exchanges.iter().filter_map(Exchange::given).map(|(_, lease)| lease);
+    let Some(this) = given.clone().find(|lease| lease.id == holding.id) else { return false };
+    let is_other = |lease: &Lease| lease.usage == this.usage && lease.id != this.id;
+    if given.any(|lease| is_other(lease) && leases.contains(&lease.id)) {
+        return true;
+    }
+    let untold = leases.iter().any(|id| !view.holdings.contains_key(id.as_str()));
+    untold && view.exchanges.iter().any(|exchange| {
+        matches!(exchange.ask, Ask::Checkout { usage, .. } if usage.as_ref() == Some(&this.usage))
+            && exchange.answer.is_none()
+    })
 }
 
 /// Whether anything is claimed of a lease now. When one that is borrowed ends is known by wall time after a restart, and
@@ -156,5 +174,33 @@ mod tests {
         story.grant(1_000, "cy", "lic-a", "L3");
         story.renew(400_000, "cy", "lic-a", "L3", 404);
         story.check(PROMISE, "");
+    }
+
+    #[test]
+    fn a_use_that_either_server_gave_a_lease_is_held_by_one_of_them() {
+        for (disk, seen) in [(["L1"], false), (["L2"], false), (["L3"], true)] {
+            let mut story = Story::started();
+            story.give_use(100, "ana", "lic-a", "use-1", "L1");
+            story.crash(200, "lic-a");
+            story.give_use(4_000, "ana", "lic-b", "use-1", "L2");
+            story.grant(4_500, "bo", "lic-b", "L3");
+            story.start(5_000, "lic-a", false);
+            story.on_disk(6_000, "lic-b", &disk);
+            let lost = "the disk of `lic-b` does not hold the lease L2";
+            assert_eq!(story.judged(PROMISE).contains(lost), seen, "{disk:?}");
+        }
+    }
+
+    #[test]
+    fn a_lease_that_nobody_was_told_of_may_hold_a_use_whose_answer_was_lost() {
+        for (lost, seen) in [("use-1", false), ("use-2", true)] {
+            let mut story = Story::started();
+            story.lose_use(100, "ana", "lic-a", lost);
+            story.crash(200, "lic-a");
+            story.give_use(4_000, "ana", "lic-b", "use-1", "L2");
+            story.start(5_000, "lic-a", false);
+            story.on_disk(6_000, "lic-b", &["L1"]);
+            assert_eq!(!story.judged(PROMISE).is_empty(), seen, "{lost}");
+        }
     }
 }
