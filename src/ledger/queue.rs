@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::checkout::Granted;
-use super::{Checkout, Digest, Ledger, No, Position, Record, SeatKey, Slots, Terms, Waiter};
+use super::{Checkout, Digest, Ledger, No, Position, Record, Slots, Terms, Waiter};
 use crate::bundle::{Config, Product};
 use crate::entitlement::{self, Chance, Requester, Use as Usage, Verdict};
 use crate::measure::{Moment, Seats, Span};
@@ -437,10 +437,6 @@ impl<'a> Scan<'a> {
             && held.is_some_and(|entry| entry.lease.seats() >= waiter.seats)
     }
 
-    fn key(&self, waiter: &Waiter) -> Option<SeatKey> {
-        SeatKey::new(self.product, &waiter.requester())
-    }
-
     /// The first assignment with room beside what is kept.
     fn room(&self, who: &Requester<'_>, seats: Seats) -> Room {
         let policy = &self.product.policy;
@@ -470,17 +466,9 @@ impl<'a> Scan<'a> {
             return Some(Some(room));
         }
         self.kept_for.insert(place);
-        // Several windows of one holder need one seat.
-        let is_shared = self.key(waiter).is_some_and(|key| {
-            self.kept.iter().any(|(_, other)| {
-                self.key(other).as_ref() == Some(&key) && other.seats >= waiter.seats
-            })
-        });
-        if !is_shared {
-            let charge = room as usize;
-            self.usage.charge(charge, &waiter.user, waiter.address, waiter.seats);
-            self.kept.push((charge, waiter));
-        }
+        let charge = room as usize;
+        self.usage.charge(charge, &waiter.user, waiter.address, waiter.seats);
+        self.kept.push((charge, waiter));
         None
     }
 }

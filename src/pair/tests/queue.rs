@@ -115,6 +115,23 @@ fn a_newcomer_does_not_pass_who_waits_and_is_just_not_asking() {
 }
 
 #[test]
+fn a_newcomer_does_not_pass_who_gave_up_one_place_and_waits_in_another() {
+    let mut script = Script::paired(2);
+    let ana = script.checkout(A, "ana", "u1").expect("a seat");
+    let ann = script.checkout(A, "ann", "u0").expect("a seat");
+    script.queue(A, "bo", "u2");
+    script.kill(A);
+    script.run(FAILOVER + 100);
+    // The queue is not open yet, and nobody will ask for the first place any more.
+    let bo = script.ask_waiting(B, "bo", "u3", HELD);
+    for held in [&ana, &ann] {
+        script.give_back(B, held);
+    }
+    assert!(matches!(script.checkout(B, "cy", "u4"), Err(Refusal::NoSeatFree { .. })));
+    assert_eq!(script.holder(bo, FAILOVER + 100), "bo");
+}
+
+#[test]
 fn who_is_not_asked_for_in_a_minute_is_dropped() {
     let mut script = Script::paired(1);
     let ana = script.checkout(A, "ana", "u1").expect("a seat");
