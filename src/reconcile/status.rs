@@ -189,7 +189,11 @@ fn drift_of(asked: &Asked, newest: Option<BundleHash>) -> Vec<Drift> {
     };
     let mut all = Vec::new();
     match status.bundle {
-        None => all.push(drift("unconfigured", "it has no configuration yet".to_owned())),
+        None => {
+            let detail = "it has no configuration yet: apply the manifest, or, where its peer has one, start it with \
+                          `--trust`";
+            all.push(drift("unconfigured", detail.to_owned()));
+        }
         Some(bundle) if newest != Some(bundle) => all.push(drift(
             "another-bundle",
             format!("it runs generation {}, the other a newer one", status.generation),

@@ -49,8 +49,8 @@ pub enum StoreError {
     },
     /// The file is not, or no longer, what this program wrote.
     #[error(
-        "`{DATABASE}` cannot be read ({problem}): move this file away, and the server takes everything from its \
-         peer"
+        "`{DATABASE}` cannot be read ({problem}): move this file away and start the server with `--trust` as at first; it \
+         takes everything from its peer"
     )]
     Damaged {
         /// What is wrong.

@@ -129,7 +129,7 @@ fn is_free<'a>(
     let capacity = capacity(refused.asked).min(capacity(reply.at));
     traffic
         .get_or_init(|| Traffic::of(view))
-        .maybe_held(view, outage, product, reply.at, terms.ttl)
+        .maybe_held(view, outage, product, (refused.asked, reply.at), terms.ttl)
         .is_some_and(|held| limits.allow_one_more(held, capacity))
 }
 
@@ -170,13 +170,13 @@ impl<'a> Traffic<'a> {
     }
 
     /// The most seats of a product that a server may count, which took over from a peer with which it was in step; unknown
-    /// where somebody waits for one.
+    /// where somebody waits for one. `asked` and `at` are when it was asked for one more, and when it refused.
     fn maybe_held(
         &self,
         view: &View<'_>,
         outage: &Outage<'_>,
         product: &str,
-        at: u64,
+        (asked, at): (u64, u64),
         ttl: u64,
     ) -> Option<u32> {
         let (share, slack) = COUNTED_LONGER;
@@ -192,7 +192,8 @@ impl<'a> Traffic<'a> {
                 continue;
             }
             let heard = self.heard.get(holding.id).copied().unwrap_or(holding.asked);
-            let is_back = self.back.get(holding.id).is_some_and(|back| *back <= at);
+            // What came back while the checkout was under way may have come after it.
+            let is_back = self.back.get(holding.id).is_some_and(|back| *back < asked);
             if !is_back && (holding.borrowed.is_some() || !is_over(heard)) {
                 held = held.saturating_add(holding.seats);
             }
@@ -313,6 +314,20 @@ mod tests {
             story.refuse(14_000, "cy", "lic-b", 409, "no-seat-free");
             let judged = story.judged(PROMISE);
             assert_eq!(judged.contains("a seat of `designer` is free"), seen, "{judged}");
+        }
+    }
+
+    #[test]
+    fn a_seat_that_comes_back_while_a_checkout_is_under_way_is_not_free_for_it() {
+        for (released, seen) in [(13_990, false), (13_980, true)] {
+            let mut story = Story::started();
+            story.grant(1_000, "ana", "lic-a", "L1");
+            story.grant(1_100, "bo", "lic-a", "L2");
+            story.hear(9_900, "lic-b", true, true);
+            story.crash(10_000, "lic-a");
+            story.release(released, "ana", "lic-b", "L1");
+            story.refuse(13_995, "cy", "lic-b", 409, "no-seat-free");
+            assert_eq!(!story.judged(PROMISE).is_empty(), seen, "{released}");
         }
     }
 

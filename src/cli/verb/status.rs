@@ -27,7 +27,7 @@ use crate::repository::Against;
 #[command(after_help = "Exit codes: 0 a server answered, 1 none did, 64 usage.")]
 pub(crate) struct Args {
     /// The manifest whose pair is asked; what is on disk is judged too.
-    #[arg(required_unless_present = "server", conflicts_with = "server")]
+    #[arg(conflicts_with = "server")]
     manifest: Option<PathBuf>,
     #[command(flatten)]
     servers: Servers,

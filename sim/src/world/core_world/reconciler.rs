@@ -27,6 +27,8 @@ const NAME: &str = "reconciler";
 pub(super) struct Reconciler {
     /// The bundle that is wanted and does not run everywhere yet, and whether one server is enough.
     wanted: Option<(usize, bool)>,
+    /// The bundle that was staged last: another may be wanted since.
+    staged: usize,
     offers: VecDeque<Forgery>,
     step: Step,
     open: [Option<u64>; 2],
@@ -154,9 +156,13 @@ impl Stage<'_> {
             Step::Idle => {}
             Step::Offering => self.rest(0),
             Step::Observing if enough => self.stage_on_both(bundle),
-            Step::Staging if enough => self.commit_on_both(bundle),
+            Step::Staging if enough && bundle == self.reconciler.staged => {
+                self.commit_on_both(bundle);
+            }
             Step::Committing if enough => {
-                self.reconciler.wanted = None;
+                if bundle == self.reconciler.staged {
+                    self.reconciler.wanted = None;
+                }
                 self.rest(0);
             }
             Step::Observing | Step::Staging | Step::Committing => self.rest(AGAIN),
@@ -182,6 +188,7 @@ impl Stage<'_> {
         let generation = Generation(base.iter().flatten().max().map_or(0, |base| base.0) + 1);
         let Some(statement) = ground.statement(bundle, generation, base) else { return };
         self.reconciler.generation = generation;
+        self.reconciler.staged = bundle;
         self.both(Step::Staging, |to| {
             let base = base[to]?;
             let want = Want::Stage { bundle, statement: statement.clone(), generation, base };
