@@ -34,6 +34,9 @@ const INPUTS_BEFORE_DEADLINE: u32 = 64;
 const SLEEP_MAX: Span = Span::from_secs(1);
 /// How long to wait before a disk that could not be opened is tried again.
 const REOPEN_AFTER: Span = Span::from_secs(1);
+/// A disk that failed a write within this time is opened again after a pause only: a full one may take a small write, and a
+/// broken one every other.
+const FAILED_LATELY: Span = Span::from_secs(10);
 /// Why a server starts again whose disk took no write.
 const WRITE_FAILED: &str = "a write failed";
 /// How long a stop waits for the last frame to leave.
@@ -156,8 +159,8 @@ pub(super) struct Driver {
     /// What the effects of an input bring about at once.
     follow: VecDeque<Input>,
     alarm: Option<Alarm>,
-    /// Whether the last write failed and none has succeeded since.
-    is_failing: bool,
+    /// When a write failed last.
+    failed: Option<Moment>,
 }
 
 /// The pair with its open disk.
@@ -214,7 +217,7 @@ impl Driver {
             tickets: 0,
             follow: VecDeque::new(),
             alarm: None,
-            is_failing: false,
+            failed: None,
         };
         Ok((driver, handle, link_sender))
     }
@@ -257,10 +260,7 @@ impl Driver {
                 inputs_left -= 1;
             }
             let exit = match self.wake(deadline, now.moment).await {
-                Woken::Durable(Ok(write)) => {
-                    self.is_failing = false;
-                    self.step(Input::Persisted(write))
-                }
+                Woken::Durable(Ok(write)) => self.step(Input::Persisted(write)),
                 Woken::Durable(Err(error)) => {
                     tracing::error!(%error, "a write failed: what the disk holds is not known");
                     Some(Exit::Restart(WRITE_FAILED))
@@ -502,9 +502,10 @@ impl Driver {
         let old = std::mem::replace(&mut self.running.completions, Completions::none());
         self.running.writer = Writer::stopped();
         let origin = Origin::of(&self.setup);
-        // A disk that fails each first write is full or broken: it is not tried in a loop without rest.
-        let failed_before = std::mem::replace(&mut self.is_failing, failed);
-        let pause = if failed_before { REOPEN_AFTER } else { Span::ZERO };
+        let now = self.setup.world.clock.now().moment;
+        let lately = self.failed.is_some_and(|before| now.since(before) < FAILED_LATELY);
+        let pause = if failed && lately { REOPEN_AFTER } else { Span::ZERO };
+        self.failed = if failed { Some(now) } else { self.failed };
         let mut opening: Pin<Box<dyn Future<Output = Running> + Send>> = Box::pin(async move {
             old.closed().await;
             if pause > Span::ZERO {

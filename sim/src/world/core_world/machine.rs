@@ -29,8 +29,10 @@ use crate::world::entropy::SimIdentity;
 
 /// After how long whoever supervises a process starts it again when it could not start.
 const SUPERVISED: Micros = 1_000 * MS;
-/// After how long a server whose disk took no write, twice in a row, opens it again: as `server/driver.rs`.
+/// After how long a server whose disk failed a write again opens it: as `server/driver.rs`.
 const REOPENED_AFTER: Micros = 1_000 * MS;
+/// Within which time a write that failed before counts.
+const FAILED_LATELY: Micros = 10_000 * MS;
 /// The longest that a process takes to start.
 const STARTS_WITHIN: Micros = 50 * MS;
 /// The longest that a write takes on a disk where nothing is wrong.
@@ -86,8 +88,12 @@ pub(super) struct Process {
     /// How often in a row it was told of a deadline that stayed due.
     idle_deadlines: u32,
     staged: Option<Staged>,
-    /// The disk has taken no write since it failed one.
-    is_failing: bool,
+    /// When the disk failed a write last.
+    failed: Option<Micros>,
+    /// How long it waits before it opens the disk again.
+    pause: Micros,
+    /// When it opens its disk, where that is settled.
+    opens: Option<Micros>,
 }
 
 /// What others than the pair itself go by.
@@ -173,7 +179,9 @@ impl Process {
             armed: Moment::from_ms(u64::MAX),
             idle_deadlines: 0,
             staged: None,
-            is_failing: false,
+            failed: None,
+            pause: 0,
+            opens: None,
         }
     }
 
@@ -381,14 +389,14 @@ impl Stage<'_> {
         let done = machine.disk.complete(&mut self.choices);
         let Some(process) = machine.process.as_mut() else { return };
         if process.pair.is_none() {
-            if machine.disk.queue.is_empty() {
-                self.open_soon(at);
+            let pause = process.pause;
+            if machine.disk.queue.is_empty() && process.opens.is_none() {
+                self.open_after(at, pause);
             }
             return;
         }
         match done {
             Some(Ok(id)) => {
-                process.is_failing = false;
                 self.log.trace(kind::WRITTEN, at as u64, id.0);
                 self.tell(at, Input::Persisted(id));
             }
@@ -422,15 +430,23 @@ impl Stage<'_> {
 
     fn open_after(&mut self, at: Node, pause: Micros) {
         let late = pause + 1 + self.choices.choose("start", STARTS_WITHIN);
-        let era = self.machines[at].era;
-        self.queue.push(self.log.now + late, Event::Open { at, era });
+        let due = self.log.now + late;
+        let machine = &mut self.machines[at];
+        if let Some(process) = machine.process.as_mut() {
+            process.opens = Some(due);
+        }
+        self.queue.push(due, Event::Open { at, era: machine.era });
     }
 
     /// A process opens its disk and begins with what that holds.
     pub(super) fn open(&mut self, at: Node) {
         let now = self.machines[at].clock.now(self.log.now);
         let machine = &mut self.machines[at];
-        if machine.is_running() || !machine.disk.queue.is_empty() {
+        let is_due = machine
+            .process
+            .as_mut()
+            .is_some_and(|process| process.opens.take_if(|due| *due <= self.log.now).is_some());
+        if !is_due || machine.is_running() || !machine.disk.queue.is_empty() {
             return;
         }
         let (name, trust) = (self.ground.servers[at].clone(), self.ground.trust.clone());
@@ -448,14 +464,15 @@ impl Stage<'_> {
             }
             Err(reason) => {
                 self.log.trace_text(&reason);
-                let era = machine.era;
-                self.queue.push(self.log.now + SUPERVISED, Event::Open { at, era });
+                let due = self.log.now + SUPERVISED;
+                process.opens = Some(due);
+                self.queue.push(due, Event::Open { at, era: machine.era });
             }
         }
     }
 
     /// The process drops everything and opens its disk again, once that has finished what was submitted; after a while,
-    /// where the disk has failed it twice in a row.
+    /// where the disk has failed it lately.
     fn reopen(&mut self, at: Node, why: &str) {
         self.refuse_pending(at);
         self.hang_up(at);
@@ -471,12 +488,17 @@ impl Stage<'_> {
         }
         let Some(process) = machine.process.as_mut() else { return };
         process.pair = None;
+        process.opens = None;
         process.alarm = Micros::MAX;
         process.version += 1;
-        let failed_before = std::mem::replace(&mut process.is_failing, why == WRITE_FAILED);
+        let failed = why == WRITE_FAILED;
+        let lately = process.failed.is_some_and(|before| now - before < FAILED_LATELY);
+        process.failed = if failed { Some(now) } else { process.failed };
+        let pause = if failed && lately { REOPENED_AFTER } else { 0 };
+        process.pause = pause;
         self.see_states();
         if self.machines[at].disk.queue.is_empty() {
-            self.open_after(at, if failed_before { REOPENED_AFTER } else { 0 });
+            self.open_after(at, pause);
         }
     }
 
