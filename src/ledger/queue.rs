@@ -12,7 +12,7 @@ use crate::bundle::{Config, Product};
 use crate::entitlement::{self, Chance, Requester, Use as Usage, Verdict};
 use crate::measure::{Moment, Seats, Span};
 use crate::mutant;
-use crate::name::{HostName, ProductName, QueueTicket, UseId, UserName};
+use crate::name::{ProductName, QueueTicket, UseId};
 
 /// The most waiters of one product.
 pub const WAITERS_MAX: usize = 10_000;
@@ -327,10 +327,7 @@ impl Ledger {
             kept: Vec::new(),
             kept_for,
             done: BTreeSet::new(),
-            attended: BTreeSet::new(),
-            terms,
         };
-        scan.attended = scan.attended_holders();
         let line = scan.run(is_here, newcomer);
         let Scan { mut usage, kept, kept_for, .. } = scan;
         for (charge, waiter) in kept {
@@ -374,9 +371,6 @@ struct Scan<'a> {
     kept_for: BTreeSet<(Position, UseId)>,
     /// Whose turn came in this look.
     done: BTreeSet<&'a UseId>,
-    /// Who has a place that is asked for.
-    attended: BTreeSet<(&'a UserName, &'a HostName)>,
-    terms: &'a Terms<'a>,
 }
 
 impl<'a> Scan<'a> {
@@ -386,15 +380,12 @@ impl<'a> Scan<'a> {
         }
         let queue: &'a Queue = &self.ledger.queue;
         // A seat that went to somebody stays with it, whoever comes meanwhile.
-        for (arrived, use_id) in self.kept_for.clone() {
+        for (_, use_id) in self.kept_for.clone() {
             if let Some(place) = queue.places.get(&use_id)
                 && place.waiter.product == self.product.name
+                && let Some(room) = self.keep_or_serve(&place.waiter, is_here)
             {
-                if self.is_given_up(place) {
-                    self.kept_for.remove(&(arrived, use_id));
-                } else if let Some(room) = self.keep_or_serve(place, is_here) {
-                    return Line::Waiter(use_id, room);
-                }
+                return Line::Waiter(use_id, room);
             }
         }
         let order = queue.order.get(&self.product.name);
@@ -403,7 +394,7 @@ impl<'a> Scan<'a> {
                 let Some(place) = queue.places.get(use_id) else { continue };
                 match self.chance(place, priority) {
                     Chance::Room => {
-                        if let Some(room) = self.keep_or_serve(place, is_here) {
+                        if let Some(room) = self.keep_or_serve(&place.waiter, is_here) {
                             return Line::Waiter(place.waiter.use_id.clone(), room);
                         }
                     }
@@ -425,8 +416,7 @@ impl<'a> Scan<'a> {
 
     fn chance(&self, place: &Place, priority: i8) -> Chance {
         let waiter = &place.waiter;
-        let is_out = place.priority.is_none() || self.is_given_up(place);
-        if is_out || self.done.contains(&waiter.use_id) {
+        if place.priority.is_none() || self.done.contains(&waiter.use_id) {
             return Chance::Passed;
         }
         if self.is_held(waiter) {
@@ -447,29 +437,6 @@ impl<'a> Scan<'a> {
             && held.is_some_and(|entry| entry.lease.seats() >= waiter.seats)
     }
 
-    /// Whether a place has been asked for lately: whoever waits asks again within some heartbeats of an answer.
-    fn is_attended(&self, place: &Place) -> bool {
-        let patience = self.terms.config.redundancy.failover_after;
-        self.terms.now.moment.since(place.asked) <= patience
-    }
-
-    fn attended_holders(&self) -> BTreeSet<(&'a UserName, &'a HostName)> {
-        let queue: &'a Queue = &self.ledger.queue;
-        let order = queue.order.get(&self.product.name);
-        let places = order.into_iter().flatten().filter_map(|(_, id)| queue.places.get(id));
-        places
-            .filter(|place| self.is_attended(place))
-            .map(|place| (&place.waiter.user, &place.waiter.host))
-            .collect()
-    }
-
-    /// Whether nobody asks for a place any more whose holder asks for another: that one stands for both, or the holder
-    /// would wait behind a seat that is kept for it.
-    fn is_given_up(&self, place: &Place) -> bool {
-        let holder = (&place.waiter.user, &place.waiter.host);
-        !self.is_attended(place) && self.attended.contains(&holder)
-    }
-
     fn key(&self, waiter: &Waiter) -> Option<SeatKey> {
         SeatKey::new(self.product, &waiter.requester())
     }
@@ -486,11 +453,9 @@ impl<'a> Scan<'a> {
     /// The room for a waiter that is there and has its turn; else its seats are kept for the rest of this look.
     fn keep_or_serve(
         &mut self,
-        place: &'a Place,
+        waiter: &'a Waiter,
         is_here: &dyn Fn(&UseId) -> bool,
     ) -> Option<Room> {
-        let is_attended = self.is_attended(place);
-        let waiter = &place.waiter;
         let place = (waiter.arrived, waiter.use_id.clone());
         if self.is_held(waiter) {
             self.done.insert(&waiter.use_id);
@@ -505,13 +470,12 @@ impl<'a> Scan<'a> {
             return Some(Some(room));
         }
         self.kept_for.insert(place);
-        // Places of one holder that nobody asks for need one seat between them.
-        let is_shared = !is_attended
-            && self.key(waiter).is_some_and(|key| {
-                self.kept.iter().any(|(_, other)| {
-                    self.key(other).as_ref() == Some(&key) && other.seats >= waiter.seats
-                })
-            });
+        // Several windows of one holder need one seat.
+        let is_shared = self.key(waiter).is_some_and(|key| {
+            self.kept.iter().any(|(_, other)| {
+                self.key(other).as_ref() == Some(&key) && other.seats >= waiter.seats
+            })
+        });
         if !is_shared {
             let charge = room as usize;
             self.usage.charge(charge, &waiter.user, waiter.address, waiter.seats);

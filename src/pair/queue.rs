@@ -107,18 +107,6 @@ impl Pair {
         self.reply_when_durable(ticket, Reply::Queued(Box::new(queued)), None, out);
     }
 
-    /// Whoever's request is held is there, and who is not may have given up since.
-    pub(super) fn attend_queue(&mut self) {
-        let now = self.now.moment;
-        if !self.ledger.has_waiters() {
-            return;
-        }
-        for use_id in self.asking.keys() {
-            self.ledger.hear_waiter(use_id, now);
-        }
-        self.ledger.stir_queue();
-    }
-
     /// When the queue wants to be tended next.
     pub(super) fn queue_at(&self) -> Option<Moment> {
         if !self.ledger.has_waiters() {

@@ -128,7 +128,6 @@ impl Pair {
         self.last_beat = self.now.moment;
         self.judge_licenses(out);
         self.judge_standalone(out);
-        self.attend_queue();
         let redundancy = self.redundancy();
         if self.is_silent() {
             self.lose_peer(out);

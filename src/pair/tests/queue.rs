@@ -115,38 +115,6 @@ fn a_newcomer_does_not_pass_who_waits_and_is_just_not_asking() {
 }
 
 #[test]
-fn a_newcomer_does_not_pass_who_gave_up_one_place_and_waits_in_another() {
-    let mut script = Script::paired(2);
-    let ana = script.checkout(A, "ana", "u1").expect("a seat");
-    let ann = script.checkout(A, "ann", "u0").expect("a seat");
-    script.queue(A, "bo", "u2");
-    script.kill(A);
-    script.run(FAILOVER + 100);
-    // The queue is not open yet, and nobody will ask for the first place any more.
-    let bo = script.ask_waiting(B, "bo", "u3", HELD);
-    for held in [&ana, &ann] {
-        script.give_back(B, held);
-    }
-    assert!(matches!(script.checkout(B, "cy", "u4"), Err(Refusal::NoSeatFree { .. })));
-    assert_eq!(script.holder(bo, FAILOVER + 100), "bo");
-}
-
-#[test]
-fn who_gave_up_places_and_asks_anew_does_not_wait_behind_them() {
-    let mut script = Script::paired(1);
-    let ana = script.checkout(A, "ana", "u1").expect("a seat");
-    for given_up in ["u2", "u3", "u4"] {
-        script.queue(A, "bo", given_up);
-    }
-    script.give_back(A, &ana);
-    // Nobody knows yet that they are given up: the seat is kept.
-    let bo = script.ask_waiting(A, "bo", "u5", HELD);
-    script.run(100);
-    assert_eq!(script.replies.get(&bo), None);
-    assert_eq!(script.holder(bo, FAILOVER + 2 * HEARTBEAT), "bo");
-}
-
-#[test]
 fn who_is_not_asked_for_in_a_minute_is_dropped() {
     let mut script = Script::paired(1);
     let ana = script.checkout(A, "ana", "u1").expect("a seat");
