@@ -79,7 +79,7 @@ impl Play {
         }
     }
 
-    fn model(&self, terms: &Terms<'_>) -> Model {
+    pub(super) fn model(&self, terms: &Terms<'_>) -> Model {
         let designer = ProductName::new("designer").expect("a name");
         let assignments = if self.narrower {
             vec![(0, None, None, 0), (0, Some(1), None, 0)]
@@ -119,7 +119,7 @@ impl Play {
 }
 
 #[derive(Clone)]
-struct Seat {
+pub(super) struct Seat {
     /// None for one that no assignment matches any more.
     assignment: Option<u32>,
     user: UserName,
@@ -129,7 +129,7 @@ struct Seat {
 
 /// What is held and who waits, with the assignments that match each: (reserve, max, max per user, priority).
 #[derive(Clone)]
-struct Model {
+pub(super) struct Model {
     capacity: u32,
     assignments: Vec<(u32, Option<u32>, Option<u32>, i8)>,
     held: Vec<Seat>,
@@ -203,6 +203,12 @@ impl Model {
             }
         }
         None
+    }
+
+    /// Whether there are seats for this one, were nobody before it.
+    pub(super) fn has_room_for(mut self, use_id: &UseId) -> bool {
+        self.waiters.retain(|(_, waiter)| waiter.use_id == *use_id);
+        self.first().is_some()
     }
 
     /// All whose turn comes with the seats that are free now, by use.
