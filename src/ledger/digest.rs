@@ -113,11 +113,8 @@ impl Ledger {
             digest.text(nonce);
         }
         queue.digest(digest, times);
-        let open = settled.filter(|settled| {
-            let at = quotas.at();
-            at.epoch == position.epoch && at.seq > *settled
-        });
-        maybe(digest, open.map(|_| quotas.at()).as_ref(), |digest, at| at.digest(digest));
+        let is_open = settled.is_some_and(|settled| !quotas.are_settled(position.epoch, settled));
+        maybe(digest, is_open.then(|| quotas.at()).as_ref(), |digest, at| at.digest(digest));
         quotas.digest(digest);
     }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Digest, EndReason, Entry, Lease, Ledger, Position, Record, Terms};
 use crate::manifest::types::{Mode, Role};
-use crate::measure::{Moment, Seats, Share};
+use crate::measure::{Epoch, Moment, Seats, Share};
 use crate::mutant;
 use crate::name::{LeaseId, ProductName, ServerName};
 use crate::seen;
@@ -134,6 +134,11 @@ impl Quotas {
     /// The position of the record that says so.
     pub(super) const fn at(&self) -> Position {
         self.at
+    }
+
+    /// Whether both disks have that record, in an epoch of which they have everything up to `settled`.
+    pub(super) fn are_settled(&self, epoch: Epoch, settled: u64) -> bool {
+        self.at.epoch != epoch || self.at.seq <= settled
     }
 
     /// What matters of them (see `digest.rs`).
@@ -481,10 +486,10 @@ impl Ledger {
         if let Some(lowered) = self.lower_quotas(terms) {
             return vec![lowered];
         }
-        let quotas_settled =
-            self.quotas.at.epoch != self.position.epoch || self.quotas.at.seq <= settled;
         let is_void = !self.quotas.void.is_empty();
-        if !quotas_settled || (is_void && !mutant!(CreditedAgainAfterFence)) {
+        if !self.quotas.are_settled(self.position.epoch, settled)
+            || (is_void && !mutant!(CreditedAgainAfterFence))
+        {
             return Vec::new();
         }
         let mut records = Vec::new();

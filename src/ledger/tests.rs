@@ -181,11 +181,9 @@ impl Play {
                     (self.ledger.live(&request.product), terms.capacity(&request.product));
                 assert!(live <= capacity || live <= before, "{live} of {capacity} are held");
                 let still = self.keep_turns(&terms);
-                // What was reserved for the newcomer may have been all that stood between another waiter and its
-                // turn: who stands behind that one now was not passed by the newcomer.
-                let has_room = |use_id: &UseId| self.model(&terms).has_room_for(use_id);
                 let passed = |use_id: &UseId| {
-                    *use_id != request.use_id && !still.contains(use_id) && !has_room(use_id)
+                    let is_other = *use_id != request.use_id;
+                    is_other && !still.contains(use_id) && !self.has_room_for(use_id, &terms)
                 };
                 assert!(!could.iter().any(passed), "a newcomer passed who could be served");
                 self.tokens.push(Token {

@@ -444,9 +444,10 @@ impl Pair {
     }
 
     pub(super) fn be_alone(&mut self, epoch: Epoch, out: &mut Vec<Effect>) {
-        let is_of_it = self.is_of(epoch);
+        if !self.is_of(epoch) {
+            return;
+        }
         if let Phase::Active(active) = &mut self.phase
-            && is_of_it
             && active.peering == Peering::GoingAlone
         {
             active.peering = Peering::Alone;

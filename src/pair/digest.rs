@@ -49,12 +49,9 @@ impl Pair {
         } = self;
         facts.digest(digest);
         maybe(digest, committed.as_ref(), |digest, committed| committed.digest(digest));
-        // Whoever begins to serve gives every lease a full ttl.
-        let settled = match phase {
-            // Whoever begins to serve counts anew.
-            Phase::Standby(_) => None,
-            _ => Some(self.settled()),
-        };
+        // Whoever begins to serve counts anew which records both disks have.
+        let settled = (!matches!(phase, Phase::Standby(_))).then(|| self.settled());
+        // It gives every lease a full ttl, too.
         ledger.digest(digest, matches!(phase, Phase::Active(_)), settled);
         phase.digest(self.now.moment, digest);
         maybe(digest, link.as_ref(), |digest, link| self.digest_link(link, digest));

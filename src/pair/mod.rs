@@ -18,6 +18,7 @@ mod io;
 mod lead;
 mod phase;
 mod queue;
+mod reopen;
 mod roles;
 mod standby;
 mod status;
@@ -35,6 +36,7 @@ pub use conflict::HeldBundle;
 pub use frame::{Frame, Heartbeat, Hello, State};
 pub use io::{Committed, Durable, Effect, Event, Facts, Input, Standing, Ticket, Write, WriteId};
 pub use lead::Lead;
+pub use reopen::{REOPEN_AFTER, Reopening};
 pub use status::{PairStatus, PeerStatus, ProductStatus};
 
 use phase::{Committing, Link, Next, Peering, Phase, Waiting};

@@ -90,7 +90,6 @@ impl Pair {
         self.persist(vec![Write::Facts(self.facts.clone()), Write::RolesBegin], out);
         self.follow_lead(out);
         self.say_hello(out);
-        self.consider_peer(out);
     }
 
     /// Which epochs this server makes: whoever was primary first makes the odd ones, and keeps to it.

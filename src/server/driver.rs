@@ -18,7 +18,10 @@ use crate::bundle::Config;
 use crate::manifest::types::Role;
 use crate::measure::{Moment, Now, Span, Timestamp};
 use crate::name::ServerName;
-use crate::pair::{Command, Durable, Effect, Input, Pair, Refusal, Reply, StartError, Ticket};
+use crate::pair::{
+    Command, Durable, Effect, Input, Pair, REOPEN_AFTER, Refusal, Reopening, Reply, StartError,
+    Ticket,
+};
 use crate::seam::World;
 use crate::seam::disk::Disk;
 use crate::statement::Keyring;
@@ -32,11 +35,6 @@ const LINK_EVENTS_MAX: usize = 256;
 const INPUTS_BEFORE_DEADLINE: u32 = 64;
 /// The longest sleep at once: the runtime's timer may not count a suspend, the clock does.
 const SLEEP_MAX: Span = Span::from_secs(1);
-/// How long to wait before a disk that could not be opened is tried again.
-const REOPEN_AFTER: Span = Span::from_secs(1);
-/// A disk that failed a write within this time is opened again after a pause only: a full one may take a small write, and a
-/// broken one every other.
-const FAILED_LATELY: Span = Span::from_secs(10);
 /// Why a server starts again whose disk took no write.
 const WRITE_FAILED: &str = "a write failed";
 /// How long a stop waits for the last frame to leave.
@@ -159,8 +157,7 @@ pub(super) struct Driver {
     /// What the effects of an input bring about at once.
     follow: VecDeque<Input>,
     alarm: Option<Alarm>,
-    /// When a write failed last.
-    failed: Option<Moment>,
+    reopening: Reopening,
 }
 
 /// The pair with its open disk.
@@ -217,7 +214,7 @@ impl Driver {
             tickets: 0,
             follow: VecDeque::new(),
             alarm: None,
-            failed: None,
+            reopening: Reopening::default(),
         };
         Ok((driver, handle, link_sender))
     }
@@ -502,10 +499,7 @@ impl Driver {
         let old = std::mem::replace(&mut self.running.completions, Completions::none());
         self.running.writer = Writer::stopped();
         let origin = Origin::of(&self.setup);
-        let now = self.setup.world.clock.now().moment;
-        let lately = self.failed.is_some_and(|before| now.since(before) < FAILED_LATELY);
-        let pause = if failed && lately { REOPEN_AFTER } else { Span::ZERO };
-        self.failed = if failed { Some(now) } else { self.failed };
+        let pause = self.reopening.pause(self.setup.world.clock.now().moment, failed);
         let mut opening: Pin<Box<dyn Future<Output = Running> + Send>> = Box::pin(async move {
             old.closed().await;
             if pause > Span::ZERO {

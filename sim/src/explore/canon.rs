@@ -51,6 +51,14 @@ pub(super) struct Canon {
 }
 
 impl Canon {
+    /// The name of a state together with the faults that may still come (see [`Canon::name`]).
+    pub(super) fn name_with_faults(&mut self, world: &World, has_passed: bool) -> u128 {
+        let name = self.name(world, has_passed);
+        #[expect(clippy::cast_possible_truncation, reason = "both halves are wanted")]
+        let halves = [name as u64, (name >> 64) as u64];
+        hash(&[halves[0], halves[1], world.faults_left().word()])
+    }
+
     /// The name of a state but for the faults that may still come. Where a heartbeat has just passed it drops what nobody can
     /// ask for any more: at any other time it would make orders differ.
     pub(super) fn name(&mut self, world: &World, has_passed: bool) -> u128 {
@@ -392,11 +400,4 @@ fn hash(words: &[u64]) -> u128 {
         other = fold(other ^ word.rotate_left(32), K[3]).wrapping_add(other.rotate_left(41));
     }
     u128::from(fold(one ^ K[3], K[1])) << 64 | u128::from(fold(other ^ K[2], K[0] ^ one))
-}
-
-/// The name of a state together with the faults that may still come.
-pub(super) fn with(name: u128, word: u64) -> u128 {
-    #[expect(clippy::cast_possible_truncation, reason = "both halves are wanted")]
-    let halves = [name as u64, (name >> 64) as u64];
-    hash(&[halves[0], halves[1], word])
 }

@@ -127,9 +127,10 @@ pub fn explore(
         mutant::choose(mutant);
     }
     // A line that is wrong may make orders differ that end the same otherwise.
-    let is_whole = mutant.is_none();
-    let searched =
-        Space { reduce: space.reduce && is_whole, rests: space.rests && is_whole, ..*space };
+    let searched = match mutant {
+        Some(_) => Space { reduce: false, rests: false, ..*space },
+        None => *space,
+    };
     let outcome = search(&setup, &searched, first.clone(), bounds, progress);
     let violated = outcome.broken.map(|(way, broken)| {
         let way = shrunk(&setup, space, &first, way, &broken);

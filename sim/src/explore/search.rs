@@ -7,7 +7,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::canon::{self, Canon};
+use super::canon::Canon;
 use super::choice::Choice;
 use super::converge;
 use super::setup::Setup;
@@ -217,8 +217,7 @@ impl Shared<'_> {
                 _ => break step,
             }
         };
-        let name = canon.name(&world, choice == Choice::Tick);
-        if !self.seen.insert(canon::with(name, world.faults_left().word())) {
+        if !self.seen.insert(canon.name_with_faults(&world, choice == Choice::Tick)) {
             return None;
         }
         if canon.drops() {

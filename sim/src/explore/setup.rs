@@ -138,12 +138,15 @@ impl Setup {
 
     /// Whether every slot is shared out and counted on, and none is parked; where there are none, nothing is missing.
     pub(super) fn has_all_slots(&self, pair: &Pair) -> bool {
-        let ledger = pair.ledger();
-        !self.is_escrow()
-            || (ledger.quotas().slots(&self.product).total()
-                == self.config.capacity(&self.product, Role::Primary, Timestamp::from_ms(WALL))
-                && !ledger.quotas().is_waiting()
-                && ledger.parked(&self.product) == Seats(0))
+        if !self.is_escrow() {
+            return true;
+        }
+        let (ledger, quotas) = (pair.ledger(), pair.ledger().quotas());
+        let wall = Timestamp::from_ms(WALL);
+        quotas.slots(&self.product).total()
+            == self.config.capacity(&self.product, Role::Primary, wall)
+            && !quotas.is_waiting()
+            && ledger.parked(&self.product) == Seats(0)
     }
 
     /// The nonce of an operator's order: one of each kind is enough.

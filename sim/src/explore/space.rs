@@ -109,6 +109,17 @@ pub(super) const NONE: Faults = Faults {
 /// A crash of one or the other.
 const CRASH: [Faults; 2] = [Faults { crashes: [1, 0], ..NONE }, Faults { crashes: [0, 1], ..NONE }];
 
+/// A crash of each.
+const CRASH_EACH: [Faults; 1] = [Faults { crashes: [1, 1], ..NONE }];
+
+/// A server dies and is fenced, and a crash of either.
+const FENCE_AND_CRASH: [Faults; 4] = [
+    Faults { crashes: [2, 0], fences: [0, 1], ..NONE },
+    Faults { crashes: [1, 1], fences: [0, 1], ..NONE },
+    Faults { crashes: [1, 1], fences: [1, 0], ..NONE },
+    Faults { crashes: [0, 2], fences: [1, 0], ..NONE },
+];
+
 const SPACE: Space = Space {
     name: "",
     about: "",
@@ -122,6 +133,9 @@ const SPACE: Space = Space {
     reduce: true,
     rests: false,
 };
+
+/// A space of two seats in slots, which ends where the pair rests.
+const ESCROW: Space = Space { mode: Mode::Escrow, seats: 2, rests: true, ..SPACE };
 
 /// Every space.
 pub(super) const SPACES: &[Space] = &[
@@ -147,12 +161,7 @@ pub(super) const SPACES: &[Space] = &[
         whole: false,
         ..SPACE
     },
-    Space {
-        name: "crash-each",
-        about: "a crash of each server",
-        plans: &[Faults { crashes: [1, 1], ..NONE }],
-        ..SPACE
-    },
+    Space { name: "crash-each", about: "a crash of each server", plans: &CRASH_EACH, ..SPACE },
     Space {
         name: "crash-primary-twice",
         about: "two crashes of the primary",
@@ -216,12 +225,9 @@ pub(super) const SPACES: &[Space] = &[
     Space {
         name: "escrow-crash-each",
         about: "escrow: a crash of each server, one client moves from slot to slot",
-        plans: &[Faults { crashes: [1, 1], ..NONE }],
-        mode: Mode::Escrow,
-        seats: 2,
-        rests: true,
+        plans: &CRASH_EACH,
         uses: [1, 0],
-        ..SPACE
+        ..ESCROW
     },
     Space {
         name: "escrow-two-seats",
@@ -234,17 +240,9 @@ pub(super) const SPACES: &[Space] = &[
     Space {
         name: "escrow-fence-and-crash",
         about: "escrow: a server dies and is fenced, and a crash of either",
-        plans: &[
-            Faults { crashes: [2, 0], fences: [0, 1], ..NONE },
-            Faults { crashes: [1, 1], fences: [0, 1], ..NONE },
-            Faults { crashes: [1, 1], fences: [1, 0], ..NONE },
-            Faults { crashes: [0, 2], fences: [1, 0], ..NONE },
-        ],
-        mode: Mode::Escrow,
-        seats: 2,
-        rests: true,
+        plans: &FENCE_AND_CRASH,
         uses: [1, 0],
-        ..SPACE
+        ..ESCROW
     },
     Space {
         name: "cut-with-crashes",
@@ -256,26 +254,15 @@ pub(super) const SPACES: &[Space] = &[
     Space {
         name: "escrow-two-clients",
         about: "escrow: a crash of each server, with two clients",
-        plans: &[Faults { crashes: [1, 1], ..NONE }],
-        mode: Mode::Escrow,
-        seats: 2,
-        rests: true,
+        plans: &CRASH_EACH,
         whole: false,
-        ..SPACE
+        ..ESCROW
     },
     Space {
         name: "escrow-two-and-fence",
         about: "escrow: a server dies and is fenced, and a crash of either, with two clients",
-        plans: &[
-            Faults { crashes: [2, 0], fences: [0, 1], ..NONE },
-            Faults { crashes: [1, 1], fences: [0, 1], ..NONE },
-            Faults { crashes: [1, 1], fences: [1, 0], ..NONE },
-            Faults { crashes: [0, 2], fences: [1, 0], ..NONE },
-        ],
-        mode: Mode::Escrow,
-        seats: 2,
-        rests: true,
+        plans: &FENCE_AND_CRASH,
         whole: false,
-        ..SPACE
+        ..ESCROW
     },
 ];

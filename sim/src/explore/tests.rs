@@ -6,7 +6,7 @@ use tandem::measure::{Moment, Span};
 use tandem::name::LeaseId;
 use tandem::pair::{Refusal, Reply, Ticket};
 
-use super::canon::{self, Canon};
+use super::canon::Canon;
 use super::choice::Choice;
 use super::client::{Client, Heard, Stage, What};
 use super::search::{Bounds, Outcome, search};
@@ -72,7 +72,7 @@ fn states_of_one_name_lead_to_states_of_one_name() {
             if looked_at > LOOKED_AT {
                 break;
             }
-            let name = canon::with(canon.name(&world, has_passed), world.faults_left().word());
+            let name = canon.name_with_faults(&world, has_passed);
             if canon.drops() {
                 world.forget(&canon);
             }
@@ -83,7 +83,7 @@ fn states_of_one_name_lead_to_states_of_one_name() {
                 let mut next = world.clone();
                 next.apply(&setup, *choice).expect("every promise holds");
                 let has_passed = *choice == Choice::Tick;
-                let name = canon::with(canon.name(&next, has_passed), next.faults_left().word());
+                let name = canon.name_with_faults(&next, has_passed);
                 to.push((choice.to_string(), name));
                 after.push((next, has_passed, format!("{way}, {choice}")));
             }

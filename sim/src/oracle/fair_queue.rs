@@ -33,13 +33,7 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
     let mut uses: BTreeMap<&str, Asking<'_>> = BTreeMap::new();
     for exchange in &view.exchanges {
         let Ask::Checkout {
-            product,
-            user,
-            host,
-            usage: Some(usage),
-            seats: 1,
-            borrow: false,
-            wait_ms: _,
+            product, user, host, usage: Some(usage), seats: 1, borrow: false, ..
         } = exchange.ask
         else {
             continue;

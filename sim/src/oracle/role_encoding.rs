@@ -102,7 +102,9 @@ fn alone_too_long(
     let of = licenses.filter(|license| license.product.eq_ignore_ascii_case(&lease.product));
     let allowed = of.map(|license| license.standalone).collect::<Option<Vec<_>>>()?;
     let allowed = allowed.into_iter().max()?;
-    let is_secondary = terms.iter().all(|terms| terms.role == Role::Secondary);
+    if terms.iter().any(|terms| terms.role != Role::Secondary) {
+        return None;
+    }
     let (beat, _, _) =
         view.heard(exchange.to).take_while(|(at, ..)| *at <= exchange.asked).last()?;
     // A primary that is back, goes on, or reaches this server again says so before its first heartbeat.
@@ -114,13 +116,16 @@ fn alone_too_long(
         _ => false,
     });
     let heard = beat.max(back.map(|(at, _)| *at).last().unwrap_or(0));
+    if exchange.asked <= heard + allowed {
+        return None;
+    }
     let greeting = view.peer(exchange.to, exchange.asked, given);
     let greeting = greeting.and_then(|peer| last_greeting(view, peer, beat, given));
     let heard = heard.max(greeting.unwrap_or(0));
     let restarted = view.started(exchange.to, exchange.asked) > heard;
     let slack = allowed / 50 + if restarted { 60_000 } else { 0 };
     let alone = exchange.asked.saturating_sub(heard);
-    (is_secondary && alone > allowed + slack).then(|| alone - allowed)
+    (alone > allowed + slack).then(|| alone - allowed)
 }
 
 /// Until when, at the latest, a server whose last heartbeat was that one may have said who it is: one with an empty disk

@@ -141,8 +141,7 @@ impl Story {
     }
 
     pub(crate) fn queue(&mut self, at: u64, user: &str, server: &str, usage: &str) {
-        let request = self.ask(at, user, server, Self::checkout_of(user, usage));
-        self.answer(at + TRIP, user, request, 202, None);
+        self.hold(at, at + TRIP, user, server, usage);
     }
 
     /// A request that is held, and answered with a place at its end.

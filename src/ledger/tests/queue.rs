@@ -13,6 +13,14 @@ impl Play {
         self.model(terms).turns()
     }
 
+    /// Whether there are seats for this one, were nobody before it: what was reserved for a newcomer may have been all
+    /// that kept one before it from its turn, and who now stands behind that one was not passed by the newcomer.
+    pub(super) fn has_room_for(&self, use_id: &UseId, terms: &Terms<'_>) -> bool {
+        let mut model = self.model(terms);
+        model.waiters.retain(|(_, waiter)| waiter.use_id == *use_id);
+        model.first().is_some()
+    }
+
     pub(super) fn play_queue(&mut self, step: &Step, terms: &Terms<'_>) {
         match *step {
             Step::Queue { user, host, use_id, seats } => {
@@ -79,7 +87,7 @@ impl Play {
         }
     }
 
-    pub(super) fn model(&self, terms: &Terms<'_>) -> Model {
+    fn model(&self, terms: &Terms<'_>) -> Model {
         let designer = ProductName::new("designer").expect("a name");
         let assignments = if self.narrower {
             vec![(0, None, None, 0), (0, Some(1), None, 0)]
@@ -119,7 +127,7 @@ impl Play {
 }
 
 #[derive(Clone)]
-pub(super) struct Seat {
+struct Seat {
     /// None for one that no assignment matches any more.
     assignment: Option<u32>,
     user: UserName,
@@ -129,7 +137,7 @@ pub(super) struct Seat {
 
 /// What is held and who waits, with the assignments that match each: (reserve, max, max per user, priority).
 #[derive(Clone)]
-pub(super) struct Model {
+struct Model {
     capacity: u32,
     assignments: Vec<(u32, Option<u32>, Option<u32>, i8)>,
     held: Vec<Seat>,
@@ -203,12 +211,6 @@ impl Model {
             }
         }
         None
-    }
-
-    /// Whether there are seats for this one, were nobody before it.
-    pub(super) fn has_room_for(mut self, use_id: &UseId) -> bool {
-        self.waiters.retain(|(_, waiter)| waiter.use_id == *use_id);
-        self.first().is_some()
     }
 
     /// All whose turn comes with the seats that are free now, by use.

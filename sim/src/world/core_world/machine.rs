@@ -11,8 +11,8 @@ use tandem::manifest::types::Role;
 use tandem::measure::{Generation, Moment, Now, Seats};
 use tandem::name::{BundleHash, LeaseId, QueueTicket};
 use tandem::pair::{
-    Checkout, Command, Commit, Effect, Held, Input, Nonce, Pair, Refusal, Reply, State, Ticket,
-    Token, Wait,
+    Checkout, Command, Commit, Effect, Held, Input, Nonce, Pair, Refusal, Reopening, Reply, State,
+    Ticket, Token, Wait,
 };
 use tandem::statement::{SignedStatement, Signs as _};
 
@@ -29,10 +29,6 @@ use crate::world::entropy::SimIdentity;
 
 /// After how long whoever supervises a process starts it again when it could not start.
 const SUPERVISED: Micros = 1_000 * MS;
-/// After how long a server whose disk failed a write again opens it: as `server/driver.rs`.
-const REOPENED_AFTER: Micros = 1_000 * MS;
-/// Within which time a write that failed before counts.
-const FAILED_LATELY: Micros = 10_000 * MS;
 /// The longest that a process takes to start.
 const STARTS_WITHIN: Micros = 50 * MS;
 /// The longest that a write takes on a disk where nothing is wrong.
@@ -88,8 +84,7 @@ pub(super) struct Process {
     /// How often in a row it was told of a deadline that stayed due.
     idle_deadlines: u32,
     staged: Option<Staged>,
-    /// When the disk failed a write last.
-    failed: Option<Micros>,
+    reopening: Reopening,
     /// How long it waits before it opens the disk again.
     pause: Micros,
     /// When it opens its disk, where that is settled.
@@ -179,7 +174,7 @@ impl Process {
             armed: Moment::from_ms(u64::MAX),
             idle_deadlines: 0,
             staged: None,
-            failed: None,
+            reopening: Reopening::default(),
             pause: 0,
             opens: None,
         }
@@ -430,7 +425,10 @@ impl Stage<'_> {
 
     fn open_after(&mut self, at: Node, pause: Micros) {
         let late = pause + 1 + self.choices.choose("start", STARTS_WITHIN);
-        let due = self.log.now + late;
+        self.open_at(at, self.log.now + late);
+    }
+
+    fn open_at(&mut self, at: Node, due: Micros) {
         let machine = &mut self.machines[at];
         if let Some(process) = machine.process.as_mut() {
             process.opens = Some(due);
@@ -446,7 +444,7 @@ impl Stage<'_> {
             .process
             .as_mut()
             .is_some_and(|process| process.opens.take_if(|due| *due <= self.log.now).is_some());
-        if !is_due || machine.is_running() || !machine.disk.queue.is_empty() {
+        if !is_due || !machine.disk.queue.is_empty() {
             return;
         }
         let (name, trust) = (self.ground.servers[at].clone(), self.ground.trust.clone());
@@ -464,9 +462,7 @@ impl Stage<'_> {
             }
             Err(reason) => {
                 self.log.trace_text(&reason);
-                let due = self.log.now + SUPERVISED;
-                process.opens = Some(due);
-                self.queue.push(due, Event::Open { at, era: machine.era });
+                self.open_at(at, self.log.now + SUPERVISED);
             }
         }
     }
@@ -491,10 +487,8 @@ impl Stage<'_> {
         process.opens = None;
         process.alarm = Micros::MAX;
         process.version += 1;
-        let failed = why == WRITE_FAILED;
-        let lately = process.failed.is_some_and(|before| now - before < FAILED_LATELY);
-        process.failed = if failed { Some(now) } else { process.failed };
-        let pause = if failed && lately { REOPENED_AFTER } else { 0 };
+        let moment = Moment::from_ms(now / MS);
+        let pause = process.reopening.pause(moment, why == WRITE_FAILED).ms() * MS;
         process.pause = pause;
         self.see_states();
         if self.machines[at].disk.queue.is_empty() {

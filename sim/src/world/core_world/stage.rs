@@ -510,7 +510,7 @@ impl<'a> Stage<'a> {
             }
         }
         if self.setup.plan.is_wild {
-            // Wherever it does not run, as `watch` does: a disk may be lost, or what one server took gave way to what the other has.
+            // Wherever it does not run, as `watch` does: a disk may be lost, or what one server took gave way to the other's.
             let last = if self.is_for_a_while(self.latest) { 0 } else { self.latest };
             self.apply(last, false);
         }
@@ -518,7 +518,7 @@ impl<'a> Stage<'a> {
 
     /// Whether no pair comes to rest on a bundle that was applied: a license of it ends, or it may be a stranger's.
     fn is_for_a_while(&self, bundle: usize) -> bool {
-        let terms = self.ground.bundles.get(bundle).filter(|_| bundle > 0).map(|one| &one.terms);
+        let terms = self.ground.bundles.get(bundle).map(|one| &one.terms);
         let mut servers = terms.into_iter().flat_map(|terms| terms.servers.values());
         let ends = servers.any(|one| one.licenses.iter().any(|license| license.until.is_some()));
         ends || self.setup.timed.is_some_and(|timed| timed.by_added == bundle)
