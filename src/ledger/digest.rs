@@ -5,7 +5,7 @@
 //! people read, wall time and what follows from other fields are left out.
 
 use super::{
-    Charge, Contents, End, EndReason, Entry, Lease, Ledger, Position, Record, SeatKey, Use, Waiter,
+    Charge, Contents, End, EndReason, Entry, Lease, Ledger, Position, Record, Use, Waiter,
 };
 use crate::measure::{Epoch, Moment};
 use crate::name::{LeaseId, UseId};
@@ -64,7 +64,7 @@ impl Ledger {
             knew,
             leases,
             by_use: _,
-            by_seat,
+            by_seat: _,
             usage: _,
             revoked: _,
             running_out: _,
@@ -80,8 +80,9 @@ impl Ledger {
         position.digest(digest);
         digest.epoch(*knew);
         digest.word(leases.len() as u64);
-        for Entry { lease, renewed, ends, until: _, charge, changed, seat: _ } in leases.values() {
+        for Entry { lease, renewed, ends, until: _, charge, changed, seat } in leases.values() {
             lease.digest(digest);
+            digest.word(u64::from(seat.is_some()));
             // A parked one has no end: its holder comes back, and its time begins anew.
             if times && !lease.parked {
                 digest.moment(*renewed);
@@ -99,10 +100,6 @@ impl Ledger {
             maybe(digest, is_open.then_some(changed), |digest, changed| {
                 digest.seq(position.epoch, *changed);
             });
-        }
-        digest.word(by_seat.len() as u64);
-        for (SeatKey { product: _, user: _, host: _, address: _ }, id) in by_seat {
-            digest.lease(id);
         }
         // When an end is forgotten is not told apart: see `keep_ends`.
         for (end, _) in ends.values() {

@@ -39,18 +39,11 @@ impl Ledger {
             leases.values().map(|entry| (entry.lease.granted, entry.lease.id.clone())).collect();
         order.sort();
         for (_, id) in order {
-            let revoked = |id: &LeaseId| {
-                leases.get(id).is_some_and(|entry| matches!(entry.charge, Charge::Revoked(_)))
-            };
             let Some(entry) = leases.get(&id) else { continue };
             let charge = self.charge_anew(entry, terms);
             let seat = terms.seat_key(&entry.lease);
             if let Some(key) = &seat {
-                let standing = self.by_seat.entry(key.clone()).or_insert_with(|| id.clone());
-                let is_charged = matches!(charge, Charge::Assignment(_));
-                if is_charged && *standing != id && revoked(standing) {
-                    *standing = id.clone();
-                }
+                self.take_seat(key, &id);
             }
             let Some(entry) = leases.get_mut(&id) else { continue };
             (entry.charge, entry.seat) = (charge, seat);

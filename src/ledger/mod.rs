@@ -78,7 +78,8 @@ pub struct Ledger {
     knew: Epoch,
     leases: BTreeMap<LeaseId, Entry>,
     by_use: BTreeMap<UseId, LeaseId>,
-    by_seat: BTreeMap<SeatKey, LeaseId>,
+    // More than one where a revoked one stands beside a newer, or two servers that were apart gave one each.
+    by_seat: BTreeMap<SeatKey, BTreeSet<LeaseId>>,
     usage: BTreeMap<ProductName, Usage>,
     // Seats of leases that no assignment matches any more: they count until their time has run out.
     revoked: BTreeMap<ProductName, Seats>,
@@ -332,11 +333,18 @@ impl Ledger {
         }
     }
 
-    /// The lease that one more use by this requester would join, where there is one that is charged.
+    /// The lease that one more use by this requester would join, where there is one that is charged: the oldest.
     fn held_seat(&self, product: &Product, who: &Requester<'_>) -> Option<&Entry> {
-        let id = self.by_seat.get(&SeatKey::new(product, who)?)?;
-        let entry = self.leases.get(id)?;
-        matches!(entry.charge, Charge::Assignment(_)).then_some(entry)
+        let ids = self.by_seat.get(&SeatKey::new(product, who)?)?;
+        let charged = ids
+            .iter()
+            .filter_map(|id| self.leases.get(id))
+            .filter(|entry| matches!(entry.charge, Charge::Assignment(_)));
+        charged.min_by_key(|entry| entry.lease.granted)
+    }
+
+    fn take_seat(&mut self, key: &SeatKey, id: &LeaseId) {
+        self.by_seat.entry(key.clone()).or_default().insert(id.clone());
     }
 
     /// The position of the next record.
@@ -463,7 +471,7 @@ impl Ledger {
         if let Some(terms) = terms {
             entry.seat = terms.seat_key(lease);
             if let Some(key) = &entry.seat {
-                self.by_seat.insert(key.clone(), lease.id.clone());
+                self.take_seat(key, &lease.id);
             }
             let known = terms.config.products.get(&lease.product);
             let assignments = known.map_or(0, |product| product.policy.assignments().len());
@@ -487,9 +495,12 @@ impl Ledger {
         self.running_out.remove(&(entry.until, id.clone()));
         self.give_slots(&entry.lease);
         if let Some(key) = &entry.seat
-            && self.by_seat.get(key) == Some(id)
+            && let Some(ids) = self.by_seat.get_mut(key)
         {
-            self.by_seat.remove(key);
+            ids.remove(id);
+            if ids.is_empty() {
+                self.by_seat.remove(key);
+            }
         }
         self.discharge(&entry);
         Some(entry)

@@ -310,3 +310,18 @@ fn a_full_assignment_passes_its_members_on_to_the_next() {
         play.ledger.leases(play.now.moment).map(|view| view.lease.assignment).collect();
     assert_eq!(charged, [0, 1, 1]);
 }
+
+#[test]
+fn the_next_use_of_a_holder_joins_its_lease_whatever_happens_to_one_that_was_revoked() {
+    let mut play = Play::new();
+    let checkout = |use_id| Step::Checkout { user: 3, host: 0, use_id, seats: 1 };
+    play.play(checkout(1));
+    play.play(Step::Force { nth: 0 });
+    play.play(checkout(2));
+    // The revoked one is written anew, and ends.
+    play.play(Step::Force { nth: 0 });
+    play.play(Step::Release { nth: 0 });
+    play.play(checkout(3));
+    let designer = ProductName::new("designer").expect("a name");
+    assert_eq!(play.ledger.live(&designer), Seats(1));
+}
