@@ -305,7 +305,7 @@ impl Ledger {
 
     /// Whose turn it is: the first waiter who is there and for whom an assignment has room, by (priority of that
     /// assignment, arrival); the newcomer comes last of its priority. Whoever could be served and is not there has
-    /// its seats kept.
+    /// its seats kept: for its holder, whichever place of its asks first.
     pub fn next_in_line(
         &mut self,
         product: &ProductName,
@@ -328,7 +328,10 @@ impl Ledger {
             kept_for,
             done: BTreeSet::new(),
         };
-        let line = scan.run(is_here, newcomer);
+        let mut line = scan.run(is_here, newcomer);
+        if line == Line::Nobody {
+            line = scan.keeps_for(is_here, newcomer);
+        }
         let Scan { mut usage, kept, kept_for, .. } = scan;
         for (charge, waiter) in kept {
             usage.discharge(charge, &waiter.user, waiter.address, waiter.seats);
@@ -414,6 +417,43 @@ impl<'a> Scan<'a> {
         Line::Nobody
     }
 
+    /// Whose seat is kept for another place of its, which it may have left: it would wait behind it.
+    fn keeps_for(&self, is_here: &dyn Fn(&UseId) -> bool, newcomer: Option<&Checkout>) -> Line {
+        if self.kept.is_empty() {
+            return Line::Nobody;
+        }
+        // With fewer seats than those that are kept the other place would have to come by the rest.
+        let room = |who: &Requester<'_>, seats: Seats| {
+            let (assignment, _) = self.kept_for_holder(who, |kept| kept == seats)?;
+            u32::try_from(*assignment).ok()
+        };
+        let queue: &'a Queue = &self.ledger.queue;
+        let order = queue.order.get(&self.product.name);
+        for (_, use_id) in order.into_iter().flatten().filter(|(_, use_id)| is_here(use_id)) {
+            let place = queue.places.get(use_id).filter(|place| place.priority.is_some());
+            let waiter = place.map(|place| &place.waiter);
+            let room = waiter.and_then(|waiter| room(&waiter.requester(), waiter.seats));
+            if room.is_some() {
+                return Line::Waiter(use_id.clone(), room);
+            }
+        }
+        let room = newcomer.and_then(|newcomer| room(&newcomer.requester(), newcomer.seats));
+        if room.is_some() { Line::Newcomer(room) } else { Line::Nobody }
+    }
+
+    /// The seats that are kept for a holder, as many as will do, with their assignment.
+    fn kept_for_holder(
+        &self,
+        who: &Requester<'_>,
+        will_do: impl Fn(Seats) -> bool,
+    ) -> Option<&(usize, &'a Waiter)> {
+        let key = SeatKey::new(self.product, who)?;
+        self.kept.iter().find(|(_, other)| {
+            will_do(other.seats)
+                && SeatKey::new(self.product, &other.requester()).as_ref() == Some(&key)
+        })
+    }
+
     fn chance(&self, place: &Place, priority: i8) -> Chance {
         let waiter = &place.waiter;
         if place.priority.is_none() || self.done.contains(&waiter.use_id) {
@@ -435,10 +475,6 @@ impl<'a> Scan<'a> {
         let held = self.ledger.held_seat(self.product, &waiter.requester());
         self.usage.live() <= self.capacity
             && held.is_some_and(|entry| entry.lease.seats() >= waiter.seats)
-    }
-
-    fn key(&self, waiter: &Waiter) -> Option<SeatKey> {
-        SeatKey::new(self.product, &waiter.requester())
     }
 
     /// The first assignment with room beside what is kept.
@@ -471,12 +507,8 @@ impl<'a> Scan<'a> {
         }
         self.kept_for.insert(place);
         // Several windows of one holder need one seat.
-        let is_shared = self.key(waiter).is_some_and(|key| {
-            self.kept.iter().any(|(_, other)| {
-                self.key(other).as_ref() == Some(&key) && other.seats >= waiter.seats
-            })
-        });
-        if !is_shared {
+        let is_shared = self.kept_for_holder(&waiter.requester(), |kept| kept >= waiter.seats);
+        if is_shared.is_none() {
             let charge = room as usize;
             self.usage.charge(charge, &waiter.user, waiter.address, waiter.seats);
             self.kept.push((charge, waiter));
