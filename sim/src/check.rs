@@ -5,17 +5,18 @@
 //! there is any, the servers' own word is not used but for what their bundles mean.
 
 mod events;
+mod log;
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use tandem::api::EventBody;
 use tandem::measure::{Span, Timestamp};
 
+use self::log::Logs;
 use crate::history::{Entry, Event, Terms};
 use crate::oracle::{Promise, Violation};
 use crate::subject::{Subject, SubjectError};
@@ -61,18 +62,21 @@ pub enum CheckError {
         "{}: no line of it is an event of a server or of a history; `serve --event-log FILE` writes one", .0.display()
     )]
     Nothing(PathBuf),
+    /// A log is of a version that this program does not know.
+    #[error(
+        "{place}: an event of schema {schema}; this program reads {known}, take the one that belongs to the server"
+    )]
+    Schema {
+        /// File and line.
+        place: String,
+        /// The event's schema.
+        schema: u32,
+        /// The one that is known.
+        known: u32,
+    },
     /// The manifest cannot be used.
     #[error(transparent)]
     Manifest(#[from] SubjectError),
-}
-
-/// What was read of all logs, in the order of their time.
-#[derive(Debug, Default)]
-struct Read {
-    seen: Vec<Entry>,
-    told: Vec<EventBody>,
-    /// Lines that could not be read: a process that is killed leaves half of one.
-    notes: Vec<String>,
 }
 
 /// What came of it.
@@ -87,6 +91,7 @@ pub struct Checked {
     end: u64,
     violations: Vec<Violation>,
     notes: Vec<String>,
+    are_cut: bool,
 }
 
 /// Reads the logs and judges them.
@@ -94,13 +99,13 @@ pub struct Checked {
 /// # Errors
 /// A log cannot be read, has nothing in it, or the manifest cannot be used.
 pub fn check(args: &CheckArgs) -> Result<Checked, CheckError> {
-    let mut read = Read::default();
+    let mut logs = Logs::default();
     for file in &args.logs {
-        read.log(file)?;
+        logs.read(file)?;
     }
-    let begin = read.told.iter().map(|event| event.at).min();
-    let (events, from_outside) = (read.seen.len().max(read.told.len()), !read.seen.is_empty());
-    let mut entries = events::terms(&read.told, begin.unwrap_or_default());
+    let begin = logs.told.iter().map(|event| event.at).min();
+    let (events, from_outside) = (logs.seen.len().max(logs.told.len()), !logs.seen.is_empty());
+    let mut entries = events::terms(&logs.told, begin.unwrap_or_default());
     if let Some(manifest) = &args.manifest {
         let subject = Subject::load(manifest, begin)?;
         // Who signed what the servers ran, no log says.
@@ -112,10 +117,10 @@ pub fn check(args: &CheckArgs) -> Result<Checked, CheckError> {
         entries.push(Entry { at: 0, host: "world".into(), event: Event::Terms(Arc::new(terms)) });
     }
     if from_outside {
-        read.seen.sort_by_key(|entry| entry.at);
-        entries.append(&mut read.seen);
+        logs.seen.sort_by_key(|entry| entry.at);
+        entries.append(&mut logs.seen);
     } else {
-        entries.append(&mut events::history(&read.told, begin.unwrap_or_default()));
+        entries.append(&mut events::history(&logs.told, begin.unwrap_or_default()));
     }
     for entry in &mut entries {
         if let Event::Terms(terms) = &mut entry.event {
@@ -131,37 +136,9 @@ pub fn check(args: &CheckArgs) -> Result<Checked, CheckError> {
         Promise::ALL.iter().flat_map(|promise| promise.judge(&entries)).collect();
     violations.sort_by_key(|one| (one.at, one.promise));
     let end = entries.last().map_or(0, |entry| entry.at);
-    let (format, notes) = (args.format, read.notes);
-    Ok(Checked { format, events, servers, from_outside, begin, end, violations, notes })
-}
-
-impl Read {
-    fn log(&mut self, file: &Path) -> Result<(), CheckError> {
-        let bytes = std::fs::read(file)
-            .map_err(|error| CheckError::Read { file: file.to_owned(), error })?;
-        let text = String::from_utf8_lossy(&bytes);
-        let before = self.seen.len() + self.told.len();
-        for (number, line) in (1..).zip(text.lines()) {
-            if line.trim().is_empty() {
-                continue;
-            }
-            if let Ok(event) = serde_json::from_str::<EventBody>(line) {
-                self.told.push(event);
-            } else if let Ok(entry) = serde_json::from_str::<Entry>(line) {
-                self.seen.push(entry);
-            } else {
-                self.notes.push(format!(
-                    "{}:{number}: this line cannot be read and was left out; a process that was killed leaves half \
-                     of one",
-                    file.display()
-                ));
-            }
-        }
-        if self.seen.len() + self.told.len() == before {
-            return Err(CheckError::Nothing(file.to_owned()));
-        }
-        Ok(())
-    }
+    let Logs { notes, are_cut, .. } = logs;
+    let format = args.format;
+    Ok(Checked { format, events, servers, from_outside, begin, end, violations, notes, are_cut })
 }
 
 impl Checked {
@@ -203,7 +180,7 @@ impl Checked {
         json!({
             "schema": 1, "ok": self.holds(), "events": self.events, "servers": self.servers,
             "fromOutside": self.from_outside, "lastsMs": self.end, "promises": promises,
-            "failed": failed.collect::<Vec<_>>(), "notes": self.notes,
+            "failed": failed.collect::<Vec<_>>(), "complete": !self.are_cut, "notes": self.notes,
         })
     }
 
@@ -226,6 +203,11 @@ impl Checked {
             let count = self.violations.iter().filter(|one| one.promise == promise).count();
             let word = if count == 0 { "held".to_owned() } else { format!("broken {count} times") };
             let _ = writeln!(text, "  {promise:14} {word}");
+        }
+        if self.are_cut {
+            text.push_str(
+                "\nThe logs are not whole (see the notes): what is missing was not judged.\n",
+            );
         }
         for one in &self.violations {
             let _ = write!(text, "\n{} at {}: {}", one.promise, self.time(one.at), one.what);

@@ -103,9 +103,14 @@ fn a_key_to_trust_is_a_key_or_a_file_of_keys() {
 #[test]
 fn events_go_to_a_file_too() {
     let dir = Dir::new();
+    // A process that was killed left half of a line.
+    dir.write("events.jsonl", "{\"schema\":1,\"seq\":7,\"at");
     let mut server = Server::start(&dir, "--event-log events.jsonl");
     server.end("-TERM");
     let log = dir.read("events.jsonl");
+    let first: serde_json::Value =
+        serde_json::from_str(log.lines().nth(1).expect("a line")).expect("JSON");
+    assert_eq!((&first["seq"], &first["type"]), (&1.into(), &"started".into()));
     let last = log.lines().last().expect("a line");
     let event: serde_json::Value = serde_json::from_str(last).expect("JSON");
     assert_eq!(

@@ -1,6 +1,6 @@
 //! `tandem serve`: one server process.
 
-use std::io::Write as _;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
@@ -151,6 +151,19 @@ struct EventLog {
     writer: JoinHandle<()>,
 }
 
+/// Whether a process that was killed left half of a line at the end of a log: what comes next is not to be part of it.
+fn ends_in_midline(log: &Path) -> std::io::Result<bool> {
+    let metadata = std::fs::metadata(log)?;
+    if !metadata.is_file() || metadata.len() == 0 {
+        return Ok(false);
+    }
+    let mut file = std::fs::File::open(log)?;
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last != [b'\n'])
+}
+
 /// Passes events on to the thread.
 struct Lines(mpsc::Sender<String>);
 
@@ -167,11 +180,12 @@ impl Observer for Lines {
 impl EventLog {
     fn open(path: &Path) -> Result<Self, Failure> {
         let shown = quote(&path.display().to_string()).to_string();
-        let mut file = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .context(|| format!("the event log {shown} cannot be written"))?;
+        let cannot = || format!("the event log {shown} cannot be written");
+        let mut file =
+            std::fs::OpenOptions::new().create(true).append(true).open(path).context(cannot)?;
+        if ends_in_midline(path).context(cannot)? {
+            file.write_all(b"\n").context(cannot)?;
+        }
         let (lines, waiting) = mpsc::channel::<String>();
         let writer =
             std::thread::Builder::new().name("tandem-events".to_owned()).spawn(move || {
