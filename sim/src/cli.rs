@@ -2,6 +2,7 @@
 //! went: 0 held, 1 violated, 3 did not converge, 4 the simulator itself failed, 64 usage.
 
 mod fuzz;
+mod interrupt;
 pub(crate) mod mode;
 mod mutants;
 pub(crate) mod progress;

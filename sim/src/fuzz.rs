@@ -268,7 +268,10 @@ impl Regression {
         let shrunk = shrink(self.choices(), SHRINK_RUNS, &mut |choices| {
             fails(&core_world::replay_exactly(setup, seed, choices.to_vec()).0)
         });
-        let (run, _) = core_world::replay_exactly(setup, seed, shrunk.choices.clone());
-        if fails(&run) { self.with(&run, &shrunk.choices) } else { self }
+        let kept = shrunk.choices.len();
+        let (run, mut made) = core_world::replay_exactly(setup, seed, shrunk.choices);
+        // What was taken out has moved the rest: each is written as what it decides now.
+        made.truncate(kept);
+        if fails(&run) { self.with(&run, &made) } else { self }
     }
 }

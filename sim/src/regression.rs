@@ -139,6 +139,18 @@ impl Regression {
         self.choices.iter().map(choice).collect()
     }
 
+    /// The first of its choices, from 1, that is not what a run of it decided.
+    #[must_use]
+    pub fn misfit(&self, made: &[Choice]) -> Option<usize> {
+        let mut made = made.iter();
+        let is_other = |(of, chosen, label): &(u64, u64, String)| {
+            made.next().is_none_or(|made| {
+                (made.of, made.chosen, made.label.as_ref()) != (*of, *chosen, label.as_str())
+            })
+        };
+        self.choices.iter().position(is_other).map(|at| at + 1)
+    }
+
     /// What is run.
     ///
     /// # Errors
@@ -154,10 +166,10 @@ impl Regression {
         Ok(Setup::of(scenario, subject, Path::new(""))?)
     }
 
-    /// Runs it again.
+    /// Runs it again; gives the choices that were made.
     #[must_use]
-    pub fn replay(&self, setup: &Setup) -> Run {
-        core_world::replay_exactly(setup, self.seed, self.choices()).0
+    pub fn replay(&self, setup: &Setup) -> (Run, Vec<Choice>) {
+        core_world::replay_exactly(setup, self.seed, self.choices())
     }
 }
 
@@ -170,9 +182,11 @@ mod tests {
         let setup = fuzz::setup(None, Some(Mode::Escrow)).expect("it is well");
         let (run, choices) = core_world::run_recorded(&setup, 3);
         let regression = Regression::of_fuzz(None, Mode::Escrow, 3, &run, &choices);
+        assert_eq!(regression.misfit(&choices), None);
+        assert_eq!(regression.misfit(&choices[..4]), Some(5));
         let text = regression.write().expect("it has a text");
         let read = Regression::read(&text).expect("it reads");
         assert_eq!(read, regression);
-        assert_eq!(read.replay(&setup).trace, run.trace);
+        assert_eq!(read.replay(&setup).0.trace, run.trace);
     }
 }

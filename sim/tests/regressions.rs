@@ -16,7 +16,7 @@ fn what_was_found_once_holds_now() {
         let text = std::fs::read_to_string(&path).expect("a text");
         let regression = Regression::read(&text).expect("a recorded run");
         let setup = regression.setup().expect("it can be simulated");
-        let run = regression.replay(&setup);
+        let (run, _) = regression.replay(&setup);
         if run.verdict() != Verdict::Held {
             broken.push(format!("{}: {:?}", path.display(), run.failed_oracle()));
         }

@@ -12,6 +12,7 @@ use tandem::measure::Span;
 use tandem::mutant::{self, Mutant};
 use tandem::seam::World;
 
+use super::interrupt::Interrupt;
 use super::mode::ModeArg;
 use super::progress::Lines;
 use super::{Format, HAS_MUTANTS, mutant, pretty, print, quoted, say, write};
@@ -63,16 +64,14 @@ impl FuzzArgs {
 /// Fuzzes, writes what failed, prints what was found.
 pub(super) fn run(args: &FuzzArgs, setups: &[Setup]) -> io::Result<Verdict> {
     args.mutant.into_iter().for_each(mutant::choose);
-    if args.out.exists() && !args.out.is_dir() {
-        let what = format!("{}: this is no folder", args.out.display());
-        return Err(io::Error::new(io::ErrorKind::NotADirectory, what));
-    }
+    can_keep(&args.out)?;
+    let interrupt = Interrupt::listen()?;
     let clock = World::real().clock;
     let end = clock.now().moment + args.lasts;
     let jobs = super::jobs(args.jobs);
     let manifest = args.manifest.as_ref().map(|path| path.display().to_string());
     let count = AtomicU64::new(0);
-    let goes_on = || clock.now().moment < end;
+    let goes_on = || clock.now().moment < end && !interrupt.came();
     let begun = clock.now().moment;
     let lines = Lines::default();
     let done = |run: &Run| {
@@ -104,6 +103,24 @@ pub(super) fn run(args: &FuzzArgs, setups: &[Setup]) -> io::Result<Verdict> {
         _ if found.failed.iter().all(|failed| failed.oracle == "converge") => Verdict::Unsettled,
         Some(_) => Verdict::Violated,
     })
+}
+
+/// Finds out before the work whether its failures can be written: by a file in the folder, or in the one that it will be
+/// made in.
+fn can_keep(folder: &Path) -> io::Result<()> {
+    let wrong =
+        |what: &dyn std::fmt::Display| io::Error::other(format!("{}: {what}", folder.display()));
+    let absolute = std::path::absolute(folder)?;
+    let Some(there) = absolute.ancestors().find(|place| place.exists()) else {
+        return Err(wrong(&"there is no such place"));
+    };
+    if !there.is_dir() {
+        return Err(wrong(&format!("{} is no folder", there.display())));
+    }
+    let probe = there.join(format!(".tandem-sim-{}", std::process::id()));
+    std::fs::write(&probe, "")
+        .and_then(|()| std::fs::remove_file(&probe))
+        .map_err(|error| wrong(&error))
 }
 
 fn kept(folder: &Path, failed: &Failed, text: &str) -> io::Result<PathBuf> {

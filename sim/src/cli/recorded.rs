@@ -11,7 +11,6 @@ use crate::history;
 use crate::regression::Regression;
 use crate::report::{Campaign, Command, human};
 use crate::run::Verdict;
-use crate::world::core_world;
 use crate::world::setup::Setup;
 
 /// What `replay` takes.
@@ -55,7 +54,13 @@ pub(super) fn replay(
     setup: &Setup,
 ) -> io::Result<Verdict> {
     args.mutant.into_iter().for_each(mutant::choose);
-    let run = regression.replay(setup);
+    let (run, made) = regression.replay(setup);
+    if let Some(at) = regression.misfit(&made) {
+        let count = regression.choices.len();
+        say(&format!(
+            "note: this is not the run that was recorded: choice {at} of {count} does not fit what this program asks for\n"
+        ));
+    }
     if let Some(file) = &args.history {
         write(file, &history::write(&run.entries)?)?;
     }
@@ -83,7 +88,7 @@ pub(super) fn shrink(
     setup: &Setup,
 ) -> io::Result<Verdict> {
     let before = regression.choices.len();
-    let (run, _) = core_world::replay_exactly(setup, regression.seed, regression.choices());
+    let (run, _) = regression.replay(setup);
     // What it breaks here and now counts, not what it broke for whoever wrote it.
     let choices = regression.choices();
     let shrunk = regression.with(&run, &choices).shrunk(setup);
