@@ -552,6 +552,7 @@ impl Ledger {
                 seen!(Shifted);
                 (seats, if mutant!(EscrowShiftsAtOnce) { Seats(0) } else { s })
             } else if !moving && p.0 > 0 && taken_p > target_p && taken_s + p <= target_s {
+                seen!(Shifted);
                 (p, seats)
             } else {
                 continue;

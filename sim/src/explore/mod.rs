@@ -22,8 +22,9 @@ use std::str::FromStr as _;
 use tandem::manifest::types::Mode;
 use tandem::mutant::{self, Mutant};
 use tandem::pair::StartError;
+use tandem::seen::Marks;
 
-use choice::{Choice, ChoiceError};
+use choice::{At, Choice, ChoiceError};
 use schedule::{Recording, play, shrunk};
 use search::search;
 use setup::Setup;
@@ -49,6 +50,10 @@ pub struct Explored {
     pub exhausted: bool,
     /// In how many of the states a heartbeat has just passed.
     pub beats: u64,
+    /// What the servers came to.
+    pub seen: Marks,
+    /// Whether the line of the mutant that was on was come to; `None` where none was.
+    pub reached: Option<bool>,
     /// The promise that was broken.
     pub violated: Option<Violated>,
 }
@@ -126,11 +131,8 @@ pub fn explore(
     if let Some(mutant) = mutant {
         mutant::choose(mutant);
     }
-    // A line that is wrong may make orders differ that end the same otherwise.
-    let searched = match mutant {
-        Some(_) => Space { reduce: false, rests: false, ..*space },
-        None => *space,
-    };
+    // One way to break a promise is enough.
+    let searched = Space { wanders: mutant.is_some(), ..*space };
     let outcome = search(&setup, &searched, first.clone(), bounds, progress);
     let violated = outcome.broken.map(|(way, broken)| {
         let way = shrunk(&setup, space, &first, way, &broken);
@@ -155,8 +157,9 @@ pub fn explore(
         mutant::choose_none();
     }
     let (states, depth, exhausted) = (outcome.states, outcome.depth, outcome.exhausted);
-    let beats = outcome.beats;
-    Ok(Explored { space: space.name, states, depth, exhausted, beats, violated })
+    let (beats, seen) = (outcome.beats, outcome.seen);
+    let reached = mutant.map(|_| outcome.reached);
+    Ok(Explored { space: space.name, states, depth, exhausted, beats, seen, reached, violated })
 }
 
 /// A schedule, a line a transition, and what it breaks.
@@ -199,24 +202,55 @@ fn first(setup: &Setup, space: &Space) -> Result<World, ExploreError> {
         }
         world.apply(setup, Choice::Tick).map_err(wrong)?;
     }
-    if space.from == From::Returning {
-        world.faults = Faults { crashes: [1, 0], ..Faults::default() };
-        world.apply(setup, Choice::Kill(0, 0)).map_err(wrong)?;
-        // The client's seat is given as soon as the secondary serves.
-        for _ in 0..10 {
-            converge::settle(setup, &mut world).map_err(wrong)?;
-            world.apply(setup, Choice::Ask(0, 1)).map_err(wrong)?;
-            converge::settle(setup, &mut world).map_err(wrong)?;
-            if world.clients[0].believes(world.now) {
-                break;
-            }
-            world.clients[0].lose();
-            world.apply(setup, Choice::Tick).map_err(wrong)?;
+    match space.from {
+        From::Paired => {}
+        From::Returning => {
+            world.faults = Faults { crashes: [1, 0], ..Faults::default() };
+            world.apply(setup, Choice::Kill(0, 0)).map_err(wrong)?;
+            // The client's seat is given as soon as the secondary serves.
+            seat_at(setup, &mut world, 1)?;
         }
-        if !world.clients[0].believes(world.now) {
-            return Err(ExploreError::Begin("the secondary does not take over".to_owned()));
+        From::Fenced => {
+            world.faults = Faults { crashes: [0, 1], fences: [1, 0], ..Faults::default() };
+            world.apply(setup, Choice::Kill(1, 0)).map_err(wrong)?;
+            fence_at(setup, &mut world, 0)?;
+            seat_at(setup, &mut world, 0)?;
         }
     }
     world.planned = false;
     Ok(world)
+}
+
+/// Time passes until this server, which is alone, has given the first client its seat.
+fn seat_at(setup: &Setup, world: &mut World, at: At) -> Result<(), ExploreError> {
+    let wrong = |broken: world::Broken| ExploreError::Begin(broken.what);
+    for _ in 0..10 {
+        converge::settle(setup, world).map_err(wrong)?;
+        world.apply(setup, Choice::Ask(0, at)).map_err(wrong)?;
+        converge::settle(setup, world).map_err(wrong)?;
+        if world.clients[0].believes(world.now) {
+            return Ok(());
+        }
+        world.clients[0].lose();
+        world.apply(setup, Choice::Tick).map_err(wrong)?;
+    }
+    Err(ExploreError::Begin(format!("`{}` gives nobody a seat", setup.names[at])))
+}
+
+/// Time passes until this server has fenced the other one, which is dead, and has every slot.
+fn fence_at(setup: &Setup, world: &mut World, at: At) -> Result<(), ExploreError> {
+    let wrong = |broken: world::Broken| ExploreError::Begin(broken.what);
+    for _ in 0..30 {
+        converge::settle(setup, world).map_err(wrong)?;
+        if world.may_fence(at) {
+            world.apply(setup, Choice::Fence(at)).map_err(wrong)?;
+            converge::settle(setup, world).map_err(wrong)?;
+        }
+        let has_fenced = world.faults.fences[at] == 0;
+        if has_fenced && world.machines[at].pair().is_some_and(|pair| setup.has_all_slots(pair)) {
+            return Ok(());
+        }
+        world.apply(setup, Choice::Tick).map_err(wrong)?;
+    }
+    Err(ExploreError::Begin(format!("`{}` does not get the slots of the other", setup.names[at])))
 }

@@ -7,6 +7,9 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tandem::mutant;
+use tandem::seen::{self, Marks};
+
 use super::canon::Canon;
 use super::choice::Choice;
 use super::converge;
@@ -25,6 +28,10 @@ pub(super) struct Outcome {
     pub(super) exhausted: bool,
     /// How many of them are those in which a heartbeat has just passed.
     pub(super) beats: u64,
+    /// What the servers came to.
+    pub(super) seen: Marks,
+    /// Whether the line of the chosen mutant was come to.
+    pub(super) reached: bool,
     /// The way to a broken promise.
     pub(super) broken: Option<(Vec<Choice>, Broken)>,
 }
@@ -123,6 +130,8 @@ struct Shared<'a> {
     depth: AtomicU64,
     cut_short: AtomicBool,
     stop: AtomicBool,
+    marks: Mutex<Marks>,
+    reached: AtomicBool,
     broken: Mutex<Option<(Vec<Choice>, Broken)>>,
 }
 
@@ -150,20 +159,49 @@ pub(super) fn search(
         depth: AtomicU64::new(0),
         cut_short: AtomicBool::new(false),
         stop: AtomicBool::new(false),
+        marks: Mutex::new(Marks::default()),
+        reached: AtomicBool::new(false),
         broken: Mutex::new(None),
     };
     std::thread::scope(|scope| {
         for _ in 0..bounds.jobs.max(1) {
-            scope.spawn(|| shared.work(progress));
+            scope.spawn(|| {
+                shared.work(progress);
+                let mut marks = locked(&shared.marks);
+                *marks = marks.union(seen::take());
+                shared.reached.fetch_or(mutant::take_reached(), Ordering::Relaxed);
+            });
         }
     });
-    let broken = locked(&shared.broken).take();
+    let (broken, seen) = (locked(&shared.broken).take(), *locked(&shared.marks));
     Outcome {
+        seen,
+        reached: shared.reached.load(Ordering::Relaxed),
         states: shared.states.load(Ordering::Relaxed),
         depth: shared.depth.load(Ordering::Relaxed),
         beats: shared.beats.load(Ordering::Relaxed),
         exhausted: broken.is_none() && !shared.cut_short.load(Ordering::Relaxed),
         broken,
+    }
+}
+
+/// How many choices a search that wanders follows from one place.
+const STRIDE: u64 = 150;
+
+/// Puts another state on top now and then, and another of its choices last: a search that does not see the whole space then
+/// sees something of every part of it. The same in every search.
+fn wander(stack: &mut [Node], tried: u64) {
+    let mixed = (tried + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ mixed >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    let at = (mixed >> 33) as usize;
+    let count = stack.len();
+    if count > 0 && tried.is_multiple_of(STRIDE) {
+        stack.swap(at % count, count - 1);
+    }
+    if let Some(Node { choices, .. }) = stack.last_mut()
+        && let Some(last) = choices.len().checked_sub(1)
+    {
+        choices.swap(at % (last + 1), last);
     }
 }
 
@@ -173,6 +211,9 @@ impl Shared<'_> {
         let mut stack: Vec<Node> = Vec::new();
         let mut tried = 0_u64;
         while !self.stop.load(Ordering::Relaxed) {
+            if self.space.wanders {
+                wander(&mut stack, tried);
+            }
             let Some(node) = stack.last_mut() else {
                 if !self.take(&mut stack) {
                     return;

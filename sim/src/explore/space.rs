@@ -76,6 +76,8 @@ pub(super) struct Space {
     pub(super) reduce: bool,
     /// Whether what follows is left out once no fault can come any more and the pair has come to rest.
     pub(super) rests: bool,
+    /// Whether it is searched here and there, and not one part after the other.
+    pub(super) wanders: bool,
 }
 
 /// A state from which a space is searched.
@@ -85,6 +87,9 @@ pub(super) enum From {
     Paired,
     /// The primary died, the secondary took over and gave the first client its seat; the primary starts again.
     Returning,
+    /// The secondary died and was fenced, so that the primary has every slot, of which the first client has one; the
+    /// secondary starts again, and is due its share.
+    Fenced,
 }
 
 impl Space {
@@ -132,6 +137,7 @@ const SPACE: Space = Space {
     slow: false,
     reduce: true,
     rests: false,
+    wanders: false,
 };
 
 /// A space of two seats in slots, which ends where the pair rests.
@@ -224,7 +230,30 @@ pub(super) const SPACES: &[Space] = &[
     },
     Space {
         name: "escrow-crash-each",
-        about: "escrow: a crash of each server, one client moves from slot to slot",
+        about: "escrow: a crash of each server",
+        plans: &CRASH_EACH,
+        seats: 1,
+        ..ESCROW
+    },
+    Space {
+        name: "escrow-transfers",
+        about: "escrow: a crash of each server while a lease and its slot go to a secondary that was fenced",
+        plans: &CRASH_EACH,
+        from: From::Fenced,
+        seats: 1,
+        ..ESCROW
+    },
+    Space {
+        name: "escrow-cut",
+        about: "escrow: a cut between the two",
+        plans: &[Faults { cuts: 1, ..NONE }],
+        whole: false,
+        seats: 1,
+        ..ESCROW
+    },
+    Space {
+        name: "escrow-slot-to-slot",
+        about: "escrow: a crash of each server, with two seats and one client, which moves from slot to slot",
         plans: &CRASH_EACH,
         uses: [1, 0],
         ..ESCROW
@@ -241,6 +270,13 @@ pub(super) const SPACES: &[Space] = &[
         name: "escrow-fence-and-crash",
         about: "escrow: a server dies and is fenced, and a crash of either",
         plans: &FENCE_AND_CRASH,
+        seats: 1,
+        ..ESCROW
+    },
+    Space {
+        name: "escrow-slot-and-fence",
+        about: "escrow: a server dies and is fenced, and a crash of either, with two seats and one client",
+        plans: &FENCE_AND_CRASH,
         uses: [1, 0],
         ..ESCROW
     },
@@ -253,14 +289,14 @@ pub(super) const SPACES: &[Space] = &[
     },
     Space {
         name: "escrow-two-clients",
-        about: "escrow: a crash of each server, with two clients",
+        about: "escrow: a crash of each server, with two seats and two clients",
         plans: &CRASH_EACH,
         whole: false,
         ..ESCROW
     },
     Space {
         name: "escrow-two-and-fence",
-        about: "escrow: a server dies and is fenced, and a crash of either, with two clients",
+        about: "escrow: a server dies and is fenced, and a crash of either, with two seats and two clients",
         plans: &FENCE_AND_CRASH,
         whole: false,
         ..ESCROW

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use tandem::measure::{Moment, Span};
 use tandem::name::LeaseId;
 use tandem::pair::{Refusal, Reply, Ticket};
+use tandem::seen::Mark;
 
 use super::canon::Canon;
 use super::choice::Choice;
@@ -53,9 +54,14 @@ const LOOKED_AT: usize = 4_000;
 #[test]
 fn states_of_one_name_lead_to_states_of_one_name() {
     let named = |name| *Space::named(name).expect("a space");
-    for space in
-        ["one-client", "crash-and-pause", "cut", "escrow-two-seats", "escrow-fence-and-crash"]
-    {
+    for space in [
+        "one-client",
+        "crash-and-pause",
+        "cut",
+        "escrow-two-seats",
+        "escrow-transfers",
+        "escrow-slot-and-fence",
+    ] {
         let space = Space { reduce: false, ..named(space) };
         let setup = Setup::new(&space).expect("a pair");
         let (mut canon, mut choices) = (Canon::default(), Vec::new());
@@ -101,6 +107,20 @@ fn states_of_one_name_lead_to_states_of_one_name() {
         }
         assert!(leads.len() < looked_at, "{}: no two states have one name", space.name);
     }
+}
+
+#[test]
+fn slots_move_in_the_spaces_that_say_so() {
+    let reaches = |name, plans, marks: &[Mark]| {
+        let space = Space { plans, ..*Space::named(name).expect("a space") };
+        let seen = searched(&space).seen;
+        for mark in marks {
+            assert!(seen.has(*mark), "{name}: {}", mark.name());
+        }
+    };
+    reaches("escrow-transfers", &[NONE], &[Mark::Shifted, Mark::QuotasMoved]);
+    let secondary_serves = &[Faults { crashes: [1, 0], ..NONE }];
+    reaches("escrow-slot-to-slot", secondary_serves, &[Mark::Shifted]);
 }
 
 #[test]

@@ -152,6 +152,9 @@ fn document(found: &[Explored], file: Option<&str>) -> Value {
             "name": explored.space, "states": explored.states, "depth": explored.depth,
             "exhausted": explored.exhausted,
         });
+        if let Some(reached) = explored.reached {
+            value["reached"] = reached.into();
+        }
         if let Some(violated) = &explored.violated {
             value["violated"] = json!({
                 "promise": violated.promise.as_str(), "what": violated.what, "choices": file,
@@ -176,6 +179,11 @@ fn human(found: &[Explored], file: Option<&str>) -> String {
             (Some(_), _) => "violated",
             (None, true) => "exhausted: every promise holds",
             (None, false) => "not exhausted: every promise holds in what was seen",
+        };
+        let how = match one.reached {
+            Some(false) => format!("{how}; the mutant's line was not reached"),
+            Some(true) if one.violated.is_none() => format!("{how}; the mutant's line was reached"),
+            _ => how.to_owned(),
         };
         // Writing to a text does not fail.
         let _ = writeln!(text, "{space:<22} {states:>11} states  depth {depth:>5}  {how}");

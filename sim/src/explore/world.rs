@@ -355,11 +355,17 @@ impl World {
             if self.faults.commits[at] > 0 && pair.generation() < SECOND {
                 out.push(Choice::Commit(at));
             }
-            let is_dead = matches!(self.machines[1 - at].life, Life::Dead);
-            if self.faults.fences[at] > 0 && serves && is_dead && !self.wire.open[at] {
+            if self.may_fence(at) {
                 out.push(Choice::Fence(at));
             }
         }
+    }
+
+    /// Whether an operator may say to this server that the other one is dead.
+    pub(super) fn may_fence(&self, at: At) -> bool {
+        let is_dead = matches!(self.machines[1 - at].life, Life::Dead);
+        let may_hear = self.machines[at].acts() && self.serves(at);
+        self.faults.fences[at] > 0 && may_hear && is_dead && !self.wire.open[at]
     }
 
     /// Whether a server that was fenced serves before it has met the other one: the operator's word was wrong then.
