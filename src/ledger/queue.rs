@@ -2,7 +2,8 @@
 //!
 //! A waiter is a record like a lease. Its place is its arrival's: the position of the record that queued it. A seat
 //! that is free goes to the first whom the rules let have it. One who is not there at that moment has it kept until
-//! it asks again or is dropped. Who asks, and for how long, is the pair's to know.
+//! it asks again or is dropped; but not one whose holder had a seat since, and gave it back. Who asks, and for how long,
+//! is the pair's to know.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,6 +43,9 @@ pub(super) struct Queue {
     dropping: BTreeSet<(Moment, UseId)>,
     /// Those who were not there when their turn came: a free seat is kept for each until it asks.
     kept_for: BTreeSet<(Position, UseId)>,
+    /// Those who did not ask while their holder had a seat that they could have joined: nothing is kept for them until they
+    /// ask, or who left one place would take each seat that it gives back before all who came after that place.
+    met: BTreeSet<UseId>,
     /// Whether something changed since the queue was last looked at.
     is_stirred: bool,
 }
@@ -109,11 +113,31 @@ impl Queue {
         }
         self.dropping.remove(&(asked + KEPT, use_id.clone()));
         self.kept_for.remove(&(waiter.arrived, use_id.clone()));
+        self.met.remove(use_id);
         self.stir();
         Some(waiter)
     }
 
+    /// A seat was given back: who waits for another one like it could have joined it.
+    pub(super) fn meet(&mut self, product: &Product, seat: &SeatKey, seats: Seats) {
+        let Some(order) = self.order.get(&product.name) else { return };
+        for (arrived, use_id) in order {
+            let Some(Place { waiter, .. }) = self.places.get(use_id) else { continue };
+            let key = SeatKey::new(product, &waiter.requester());
+            if waiter.seats <= seats && key.as_ref() == Some(seat) {
+                self.kept_for.remove(&(*arrived, use_id.clone()));
+                self.met.insert(use_id.clone());
+            }
+        }
+    }
+
     fn hear(&mut self, use_id: &UseId, now: Moment) {
+        self.met.remove(use_id);
+        self.stay(use_id, now);
+    }
+
+    /// It is dropped a minute from now.
+    fn stay(&mut self, use_id: &UseId, now: Moment) {
         if let Some(place) = self.places.get_mut(use_id) {
             self.dropping.remove(&(place.asked + KEPT, use_id.clone()));
             place.asked = now;
@@ -125,13 +149,13 @@ impl Queue {
     pub(super) fn hear_all(&mut self, now: Moment) {
         let all: Vec<UseId> = self.places.keys().cloned().collect();
         for use_id in all {
-            self.hear(&use_id, now);
+            self.stay(&use_id, now);
         }
     }
 
     /// What matters of it: `times` says whether anybody is dropped here.
     pub(super) fn digest(&self, digest: &mut dyn Digest, times: bool) {
-        let Self { places, by_ticket: _, order: _, dropping: _, kept_for, is_stirred } = self;
+        let Self { places, by_ticket: _, order: _, dropping: _, kept_for, met, is_stirred } = self;
         digest.word(places.len() as u64);
         for Place { waiter, priority, asked } in places.values() {
             waiter.digest(digest);
@@ -142,6 +166,10 @@ impl Queue {
         }
         digest.word(kept_for.len() as u64);
         for (_, use_id) in kept_for {
+            digest.use_id(use_id);
+        }
+        digest.word(met.len() as u64);
+        for use_id in met {
             digest.use_id(use_id);
         }
         digest.word(u64::from(*is_stirred));
@@ -245,6 +273,11 @@ impl Ledger {
     /// A waiter asked, or its request was held until now.
     pub fn hear_waiter(&mut self, use_id: &UseId, now: Moment) {
         self.queue.hear(use_id, now);
+    }
+
+    /// Those are there whose requests are held.
+    pub fn attend_waiters(&mut self, is_here: &dyn Fn(&UseId) -> bool) {
+        self.queue.met.retain(|use_id| !is_here(use_id));
     }
 
     /// Takes somebody out of the queue who gets nothing.
@@ -456,7 +489,8 @@ impl<'a> Scan<'a> {
 
     fn chance(&self, place: &Place, priority: i8) -> Chance {
         let waiter = &place.waiter;
-        if place.priority.is_none() || self.done.contains(&waiter.use_id) {
+        let is_out = place.priority.is_none() || self.ledger.queue.met.contains(&waiter.use_id);
+        if is_out || self.done.contains(&waiter.use_id) {
             return Chance::Passed;
         }
         if self.is_held(waiter) {

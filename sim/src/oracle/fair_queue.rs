@@ -50,8 +50,14 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
     let queued = |asking: &&Asking<'_>| asking.requests.iter().any(|one| one.got(202).is_some());
     let waiting: Vec<&Asking<'_>> = uses.values().filter(queued).collect();
     let mut violations = Vec::new();
+    let mut holders: BTreeMap<_, Vec<u64>> = BTreeMap::new();
     for asking in uses.values() {
-        let Some(first) = asking.first(&waiting) else { continue };
+        let given = asking.requests.iter().filter_map(|one| Some(one.given()?.0));
+        holders.entry(asking.holder()).or_default().extend(given);
+    }
+    for asking in uses.values() {
+        let had = holders.get(&asking.holder()).map_or(&[][..], Vec::as_slice);
+        let Some(first) = asking.first(&waiting, had) else { continue };
         violations.extend(asking.passed_elsewhere(first, view, &waiting));
         let Some((server, given)) = asking.served_by_one() else { continue };
         if view.was_emptied(server, 0, given) {
@@ -76,16 +82,22 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
 }
 
 impl Asking<'_> {
-    /// When its holder asked first: by it, or by another place that it left so lately that its seat is kept.
-    fn first(&self, waiting: &[&Self]) -> Option<u64> {
+    /// Whose seat it would be.
+    const fn holder(&self) -> (&str, &str, &str) {
+        (self.product, self.user, self.host)
+    }
+
+    /// When its holder asked first: by it, or by another place that it left so lately that its seat is kept, and has had none
+    /// since (`had` is when).
+    fn first(&self, waiting: &[&Self], had: &[u64]) -> Option<u64> {
         let first = self.requests.first()?.asked;
-        let of_holder = waiting.iter().filter(|other| {
-            (other.product, other.user, other.host) == (self.product, self.user, self.host)
-        });
+        let of_holder = waiting.iter().filter(|other| other.holder() == self.holder());
         let left = of_holder.filter_map(|other| {
-            let last =
-                other.requests.iter().map(|one| one.asked).filter(|at| *at <= first).max()?;
-            (last + HELD + LEFT >= first).then_some(other.requests.first()?.asked)
+            let asked = other.requests.iter().map(|one| one.asked);
+            let last = asked.filter(|at| *at <= first).max()?;
+            let is_met = had.iter().any(|at| last < *at && *at < first);
+            let is_kept = last + HELD + LEFT >= first && !is_met;
+            is_kept.then_some(other.requests.first()?.asked)
         });
         left.chain([first]).min()
     }
@@ -324,18 +336,25 @@ mod tests {
 
     #[test]
     fn a_seat_that_is_kept_for_a_holder_is_taken_by_its_next_use() {
-        for (left_at, asks_anew, seen) in
-            [(50, 1_000, false), (50, 97_000, true), (300, 1_000, true)]
-        {
+        for (left_at, has_had, asks_anew, seen) in [
+            (50, false, 1_000, false),
+            (50, false, 97_000, true),
+            (50, true, 1_000, true),
+            (300, false, 1_000, true),
+        ] {
             let mut story = Story::started();
             // guest2 leaves a place, before or after guest1 comes.
             story.queue(left_at, "guest2", "lic-a", "u0");
             story.queue(100, "guest1", "lic-a", "u1");
+            if has_had {
+                story.give_use(140, "guest2", "lic-a", "u3", "L1");
+                story.release(145, "guest2", "lic-a", "L1");
+            }
             for asked in [150, 31_000, 62_000, 93_000] {
                 story.hold(asked, asked + 30_000, "guest1", "lic-a", "u1");
             }
             story.give_use(asks_anew, "guest2", "lic-a", "u2", "L2");
-            assert_eq!(!story.judged(PROMISE).is_empty(), seen, "{left_at} {asks_anew}");
+            assert_eq!(!story.judged(PROMISE).is_empty(), seen, "{left_at} {has_had} {asks_anew}");
         }
     }
 

@@ -139,6 +139,20 @@ fn who_left_a_place_and_asks_anew_does_not_wait_behind_its_own_seat() {
 }
 
 #[test]
+fn who_had_its_seat_and_gives_it_back_stands_before_nobody_by_a_place_that_it_left() {
+    let mut script = Script::paired(1);
+    let ana = script.checkout(A, "ana", "u1").expect("a seat");
+    script.queue(A, "bo", "u2");
+    let cy = script.ask_waiting(A, "cy", "u3", HELD);
+    script.give_back(A, &ana);
+    let bo = script.checkout(A, "bo", "u4").expect("the seat that is kept for it");
+    script.give_back(A, &bo);
+    assert_eq!(script.holder(cy, 100), "cy");
+    // Its place is as it was, should it come back.
+    assert_eq!(script.queue(A, "bo", "u2"), 1);
+}
+
+#[test]
 fn who_is_not_asked_for_in_a_minute_is_dropped() {
     let mut script = Script::paired(1);
     let ana = script.checkout(A, "ana", "u1").expect("a seat");
