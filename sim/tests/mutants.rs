@@ -62,6 +62,7 @@ searched! {
     a_search_finds_an_answer_before_the_peer: "ack-before-peer" in "one-client" => "durability";
     a_search_finds_a_catch_up_that_overwrites: "catch-up-overwrites" in "one-client" => "fencing";
     a_search_finds_a_lease_adopted_from_memory: "adopted-from-memory" in "hand-over-crash" => "durability";
+    a_search_finds_a_held_lease_answered_from_memory: "held-lease-from-memory" in "lost-answer-and-crash" => "durability";
     a_search_finds_a_lease_that_ran_out_and_is_back: "ghost-of-an-expired-lease" in "crash-one" => "convergence";
     a_search_finds_a_bundle_that_is_kept_from_the_peer: "keeps-bundle" in "apply-and-crash" => "convergence";
     a_search_finds_an_answer_on_the_slot_of_the_peer: "escrow-alone-answers-on-peers-slot" in "escrow-cut" => "capacity";

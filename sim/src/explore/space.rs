@@ -167,6 +167,15 @@ pub(super) const SPACES: &[Space] = &[
         whole: false,
         ..SPACE
     },
+    Space {
+        name: "lost-answer-and-crash",
+        about: "an answer that is lost and a crash of either server",
+        plans: &[
+            Faults { crashes: [1, 0], losses: 1, ..NONE },
+            Faults { crashes: [0, 1], losses: 1, ..NONE },
+        ],
+        ..SPACE
+    },
     Space { name: "crash-each", about: "a crash of each server", plans: &CRASH_EACH, ..SPACE },
     Space {
         name: "crash-primary-twice",
