@@ -41,7 +41,7 @@ impl Play {
                     && lease.host == waiter.host
                     && lease.seats() >= waiter.seats
             };
-            if given_back.iter().any(|lease| could_join(lease)) {
+            if given_back.iter().any(could_join) {
                 self.met.insert(waiter.use_id);
             }
         }
