@@ -423,15 +423,7 @@ impl Ledger {
                     && terms.role == Role::Secondary
                     && mutant!(GhostReturns) => {}
             Record::Ended { lease, ended } => {
-                let was_held = ended.iter().any(|end| end.reason != EndReason::Cancelled);
-                if let Some(Entry {
-                    lease, charge: Charge::Assignment(_), seat: Some(seat), ..
-                }) = self.remove(&lease)
-                    && let Some(product) = terms.config.products.get(&lease.product)
-                    && was_held
-                {
-                    self.queue.meet(product, &seat, lease.seats());
-                }
+                self.remove(&lease);
                 for end in ended {
                     self.remember(end, terms.now, kept);
                 }

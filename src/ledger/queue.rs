@@ -2,8 +2,7 @@
 //!
 //! A waiter is a record like a lease. Its place is its arrival's: the position of the record that queued it. A seat
 //! that is free goes to the first whom the rules let have it. One who is not there at that moment has it kept until
-//! it asks again or is dropped; but not one whose holder had a seat since, and gave it back. Who asks, and for how long,
-//! is the pair's to know.
+//! it asks again or is dropped. Who asks, and for how long, is the pair's to know.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,9 +42,6 @@ pub(super) struct Queue {
     dropping: BTreeSet<(Moment, UseId)>,
     /// Those who were not there when their turn came: a free seat is kept for each until it asks.
     kept_for: BTreeSet<(Position, UseId)>,
-    /// Those who did not ask while their holder had a seat that they could have joined: nothing is kept for them until they
-    /// ask, or who left one place would take each seat that it gives back before all who came after that place.
-    met: BTreeSet<UseId>,
     /// Whether something changed since the queue was last looked at.
     is_stirred: bool,
 }
@@ -113,31 +109,11 @@ impl Queue {
         }
         self.dropping.remove(&(asked + KEPT, use_id.clone()));
         self.kept_for.remove(&(waiter.arrived, use_id.clone()));
-        self.met.remove(use_id);
         self.stir();
         Some(waiter)
     }
 
-    /// A seat was given back: who waits for another one like it could have joined it.
-    pub(super) fn meet(&mut self, product: &Product, seat: &SeatKey, seats: Seats) {
-        let Some(order) = self.order.get(&product.name) else { return };
-        for (arrived, use_id) in order {
-            let Some(Place { waiter, .. }) = self.places.get(use_id) else { continue };
-            let key = SeatKey::new(product, &waiter.requester());
-            if waiter.seats <= seats && key.as_ref() == Some(seat) {
-                self.kept_for.remove(&(*arrived, use_id.clone()));
-                self.met.insert(use_id.clone());
-            }
-        }
-    }
-
     fn hear(&mut self, use_id: &UseId, now: Moment) {
-        self.met.remove(use_id);
-        self.stay(use_id, now);
-    }
-
-    /// It is dropped a minute from now.
-    fn stay(&mut self, use_id: &UseId, now: Moment) {
         if let Some(place) = self.places.get_mut(use_id) {
             self.dropping.remove(&(place.asked + KEPT, use_id.clone()));
             place.asked = now;
@@ -149,13 +125,13 @@ impl Queue {
     pub(super) fn hear_all(&mut self, now: Moment) {
         let all: Vec<UseId> = self.places.keys().cloned().collect();
         for use_id in all {
-            self.stay(&use_id, now);
+            self.hear(&use_id, now);
         }
     }
 
     /// What matters of it: `times` says whether anybody is dropped here.
     pub(super) fn digest(&self, digest: &mut dyn Digest, times: bool) {
-        let Self { places, by_ticket: _, order: _, dropping: _, kept_for, met, is_stirred } = self;
+        let Self { places, by_ticket: _, order: _, dropping: _, kept_for, is_stirred } = self;
         digest.word(places.len() as u64);
         for Place { waiter, priority, asked } in places.values() {
             waiter.digest(digest);
@@ -166,10 +142,6 @@ impl Queue {
         }
         digest.word(kept_for.len() as u64);
         for (_, use_id) in kept_for {
-            digest.use_id(use_id);
-        }
-        digest.word(met.len() as u64);
-        for use_id in met {
             digest.use_id(use_id);
         }
         digest.word(u64::from(*is_stirred));
@@ -275,11 +247,6 @@ impl Ledger {
         self.queue.hear(use_id, now);
     }
 
-    /// Those are there whose requests are held.
-    pub fn attend_waiters(&mut self, is_here: &dyn Fn(&UseId) -> bool) {
-        self.queue.met.retain(|use_id| !is_here(use_id));
-    }
-
     /// Takes somebody out of the queue who gets nothing.
     pub fn leave(&mut self, use_id: &UseId, terms: &Terms<'_>) -> Option<Record> {
         self.queue.places.get(use_id)?;
@@ -338,7 +305,7 @@ impl Ledger {
 
     /// Whose turn it is: the first waiter who is there and for whom an assignment has room, by (priority of that
     /// assignment, arrival); the newcomer comes last of its priority. Whoever could be served and is not there has
-    /// its seats kept: for its holder, whichever place of its asks first.
+    /// its seats kept.
     pub fn next_in_line(
         &mut self,
         product: &ProductName,
@@ -361,10 +328,7 @@ impl Ledger {
             kept_for,
             done: BTreeSet::new(),
         };
-        let mut line = scan.run(is_here, newcomer);
-        if line == Line::Nobody {
-            line = scan.keeps_for(is_here, newcomer);
-        }
+        let line = scan.run(is_here, newcomer);
         let Scan { mut usage, kept, kept_for, .. } = scan;
         for (charge, waiter) in kept {
             usage.discharge(charge, &waiter.user, waiter.address, waiter.seats);
@@ -450,47 +414,9 @@ impl<'a> Scan<'a> {
         Line::Nobody
     }
 
-    /// Whose seat is kept for another place of its, which it may have left: it would wait behind it.
-    fn keeps_for(&self, is_here: &dyn Fn(&UseId) -> bool, newcomer: Option<&Checkout>) -> Line {
-        if self.kept.is_empty() {
-            return Line::Nobody;
-        }
-        // With fewer seats than those that are kept the other place would have to come by the rest.
-        let room = |who: &Requester<'_>, seats: Seats| {
-            let (assignment, _) = self.kept_for_holder(who, |kept| kept == seats)?;
-            u32::try_from(*assignment).ok()
-        };
-        let queue: &'a Queue = &self.ledger.queue;
-        let order = queue.order.get(&self.product.name);
-        for (_, use_id) in order.into_iter().flatten().filter(|(_, use_id)| is_here(use_id)) {
-            let place = queue.places.get(use_id).filter(|place| place.priority.is_some());
-            let waiter = place.map(|place| &place.waiter);
-            let room = waiter.and_then(|waiter| room(&waiter.requester(), waiter.seats));
-            if room.is_some() {
-                return Line::Waiter(use_id.clone(), room);
-            }
-        }
-        let room = newcomer.and_then(|newcomer| room(&newcomer.requester(), newcomer.seats));
-        if room.is_some() { Line::Newcomer(room) } else { Line::Nobody }
-    }
-
-    /// The seats that are kept for a holder, as many as will do, with their assignment.
-    fn kept_for_holder(
-        &self,
-        who: &Requester<'_>,
-        will_do: impl Fn(Seats) -> bool,
-    ) -> Option<&(usize, &'a Waiter)> {
-        let key = SeatKey::new(self.product, who)?;
-        self.kept.iter().find(|(_, other)| {
-            will_do(other.seats)
-                && SeatKey::new(self.product, &other.requester()).as_ref() == Some(&key)
-        })
-    }
-
     fn chance(&self, place: &Place, priority: i8) -> Chance {
         let waiter = &place.waiter;
-        let is_out = place.priority.is_none() || self.ledger.queue.met.contains(&waiter.use_id);
-        if is_out || self.done.contains(&waiter.use_id) {
+        if place.priority.is_none() || self.done.contains(&waiter.use_id) {
             return Chance::Passed;
         }
         if self.is_held(waiter) {
@@ -509,6 +435,10 @@ impl<'a> Scan<'a> {
         let held = self.ledger.held_seat(self.product, &waiter.requester());
         self.usage.live() <= self.capacity
             && held.is_some_and(|entry| entry.lease.seats() >= waiter.seats)
+    }
+
+    fn key(&self, waiter: &Waiter) -> Option<SeatKey> {
+        SeatKey::new(self.product, &waiter.requester())
     }
 
     /// The first assignment with room beside what is kept.
@@ -541,8 +471,12 @@ impl<'a> Scan<'a> {
         }
         self.kept_for.insert(place);
         // Several windows of one holder need one seat.
-        let is_shared = self.kept_for_holder(&waiter.requester(), |kept| kept >= waiter.seats);
-        if is_shared.is_none() {
+        let is_shared = self.key(waiter).is_some_and(|key| {
+            self.kept.iter().any(|(_, other)| {
+                self.key(other).as_ref() == Some(&key) && other.seats >= waiter.seats
+            })
+        });
+        if !is_shared {
             let charge = room as usize;
             self.usage.charge(charge, &waiter.user, waiter.address, waiter.seats);
             self.kept.push((charge, waiter));

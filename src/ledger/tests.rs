@@ -1,6 +1,6 @@
 //! Laws of the ledger: whatever clients do, the records say all of it, and what is counted is what is held.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
@@ -106,8 +106,6 @@ struct Play {
     disk: Contents,
     tokens: Vec<Token>,
     made: u32,
-    /// Those who wait and for whom nothing is kept (see `queue::Play::meet`).
-    met: BTreeSet<UseId>,
 }
 
 impl Play {
@@ -124,7 +122,6 @@ impl Play {
             disk: Contents::default(),
             tokens: Vec::new(),
             made: 0,
-            met: BTreeSet::new(),
         };
         play.ledger.begin(Epoch(1));
         play.follower.begin(Epoch(1));
@@ -160,12 +157,6 @@ impl Play {
     }
 
     fn play(&mut self, step: Step) {
-        let before = self.seats();
-        self.take(step);
-        self.meet(&before);
-    }
-
-    fn take(&mut self, step: Step) {
         let config = self.configs[usize::from(self.narrower)].clone();
         let me = self.me.clone();
         if let Step::Wait { secs } = step {

@@ -165,7 +165,6 @@ impl Pair {
         let Some(config) = self.config.clone() else { return };
         let Some(terms) = terms(&config, &me, &facts, self.now) else { return };
         self.refuse_unentitled(out);
-        self.ledger.attend_waiters(&|use_id| self.asking.contains_key(use_id));
         for product in self.ledger.products_waited_for() {
             // Each turn takes one out of the queue, so this ends.
             loop {

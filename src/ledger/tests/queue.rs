@@ -21,32 +21,6 @@ impl Play {
         model.first().is_some()
     }
 
-    /// The leases that may be joined.
-    pub(super) fn seats(&self) -> Vec<Lease> {
-        let live = self.ledger.leases(self.now.moment).filter(|view| view.revoked.is_none());
-        live.map(|view| view.lease.clone()).collect()
-    }
-
-    /// Nothing is kept any more for who did not ask while its holder had a seat, now that it is given back.
-    pub(super) fn meet(&mut self, before: &[Lease]) {
-        let now = self.ledger.contents();
-        let given_back: Vec<&Lease> = before
-            .iter()
-            .filter(|lease| !now.leases.iter().any(|one| one.id == lease.id))
-            .collect();
-        self.met.retain(|use_id| now.waiters.iter().any(|waiter| waiter.use_id == *use_id));
-        for waiter in now.waiters {
-            let could_join = |lease: &&Lease| {
-                lease.user == waiter.user
-                    && lease.host == waiter.host
-                    && lease.seats() >= waiter.seats
-            };
-            if given_back.iter().any(could_join) {
-                self.met.insert(waiter.use_id);
-            }
-        }
-    }
-
     pub(super) fn play_queue(&mut self, step: &Step, terms: &Terms<'_>) {
         match *step {
             Step::Queue { user, host, use_id, seats } => {
@@ -78,8 +52,6 @@ impl Play {
     fn turns(&mut self, terms: &Terms<'_>) {
         let designer = ProductName::new("designer").expect("a name");
         self.ledger.forget_kept();
-        self.ledger.attend_waiters(&|_| true);
-        self.met.clear();
         loop {
             let holders: Vec<_> = self
                 .ledger
@@ -130,7 +102,6 @@ impl Play {
             (true, _) => user.as_str() == "user-3",
         };
         let mut waiters = self.ledger.contents().waiters;
-        waiters.retain(|waiter| !self.met.contains(&waiter.use_id));
         waiters.sort_by_key(|waiter| waiter.arrived);
         let held = self.ledger.leases(moment).map(|view| Seat {
             assignment: view.revoked.is_none().then_some(view.lease.assignment),
