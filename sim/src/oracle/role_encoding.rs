@@ -107,12 +107,13 @@ fn alone_too_long(
     }
     let (beat, _, _) =
         view.heard(exchange.to).take_while(|(at, ..)| *at <= exchange.asked).last()?;
-    // A primary that is back, goes on, or reaches this server again says so before its first heartbeat.
+    // A primary that is back, goes on, opens its disk again, or reaches this server again says so before its first heartbeat.
     let (given, _) = exchange.given()?;
     let until = view.faults.iter().take_while(|(at, _)| *at <= given);
     let back = until.filter(|(_, fault)| match fault {
         Fault::Heal { to, .. } => to == exchange.to,
         Fault::Start { server, .. } | Fault::Resume { server } => server != exchange.to,
+        Fault::Disk { server, what } => server != exchange.to && what == "well",
         _ => false,
     });
     let heard = beat.max(back.map(|(at, _)| *at).last().unwrap_or(0));
@@ -283,6 +284,17 @@ mod tests {
             PROMISE,
             "940010ms `lic-b` gave a seat 30000ms after its licenses let it serve alone",
         );
+    }
+
+    #[test]
+    fn a_primary_whose_disk_is_well_again_is_heard_before_its_first_heartbeat() {
+        for (what, seen) in [("well", false), ("full", true)] {
+            let mut story = Story::started();
+            story.hear(10_000, "lic-b", true, true);
+            story.set_disk(939_000, "lic-a", what);
+            story.grant(940_000, "ana", "lic-b", "L1");
+            assert_eq!(!story.judged(PROMISE).is_empty(), seen, "{what}");
+        }
     }
 
     #[test]
