@@ -74,6 +74,11 @@ pub enum CheckError {
         /// The one that is known.
         known: u32,
     },
+    /// Nothing says what the servers ran.
+    #[error(
+        "what was seen from outside does not say what the servers ran: give the manifest with `--manifest FILE`"
+    )]
+    NoTerms,
     /// The manifest cannot be used.
     #[error(transparent)]
     Manifest(#[from] SubjectError),
@@ -131,7 +136,16 @@ pub fn check(args: &CheckArgs) -> Result<Checked, CheckError> {
         Event::Terms(terms) => Some(terms.servers.keys().cloned()),
         _ => None,
     });
-    let servers = servers.flatten().collect();
+    let servers: BTreeSet<String> = servers.flatten().collect();
+    if from_outside && servers.is_empty() {
+        return Err(CheckError::NoTerms);
+    }
+    let is_silent =
+        |server: &&String| !logs.told.iter().any(|event| event.server.as_str() == server.as_str());
+    for server in servers.iter().filter(is_silent).filter(|_| !from_outside) {
+        logs.are_cut = true;
+        logs.notes.push(format!("no event of {server} is in the logs"));
+    }
     let mut violations: Vec<Violation> =
         Promise::ALL.iter().flat_map(|promise| promise.judge(&entries)).collect();
     violations.sort_by_key(|one| (one.at, one.promise));

@@ -223,8 +223,17 @@ fn hunt_in(
             let whole = |seed: u64| by_whole && seed.is_multiple_of(BATCH);
             let world = |seed| if whole(seed) { World::Turmoil } else { World::Core };
             let seeds: Vec<_> = (from..from + BATCH).map(|seed| (seed, world(seed))).collect();
-            for run in campaign(&seeds, effort.jobs, &run, &|_| {}) {
-                outcome.take(name, &run);
+            for mutated in campaign(&seeds, effort.jobs, &run, &|_| {}) {
+                let seed = mutated.seed;
+                let mut by = seen_by(&mutated);
+                if !by.is_empty() && mutant != Mutant::RoleNotInSignature {
+                    // What is seen without the mutant too is not its doing.
+                    mutant::choose_none();
+                    let sound = run(seed, world(seed));
+                    mutant::choose(mutant);
+                    by.retain(|of| !seen_by(&sound).contains(of));
+                }
+                outcome.take(name, &mutated, by);
             }
             told(&outcome);
             if outcome.caught >= effort.enough {
@@ -237,10 +246,9 @@ fn hunt_in(
 }
 
 impl Outcome {
-    fn take(&mut self, scenario: &str, run: &Run) {
+    fn take(&mut self, scenario: &str, run: &Run, by: BTreeSet<String>) {
         self.runs += 1;
         self.reached += u64::from(run.reached);
-        let by = seen_by(run);
         let by_oracle = by.contains(self.promise.as_str());
         self.by_oracle += u64::from(by_oracle);
         if by_oracle || by.contains("expect") || by.contains("converge") {

@@ -3,11 +3,12 @@
 //! A server counts its events from 1 since its process started, so that what is missing between two lines, or comes
 //! twice, can be told. A process that is killed leaves half of a line at its end: then nothing is missing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::Value;
 use tandem::api::{EVENT_SCHEMA, EventBody};
+use tandem::measure::Timestamp;
 
 use super::CheckError;
 use crate::history::Entry;
@@ -23,6 +24,8 @@ pub(super) struct Logs {
     pub(super) notes: Vec<String>,
     /// Whether something that happened is known not to be in them.
     pub(super) are_cut: bool,
+    /// By server, time and number: no event is judged twice.
+    known: BTreeSet<(String, Timestamp, u64)>,
 }
 
 impl Logs {
@@ -65,18 +68,17 @@ impl Logs {
             let (place, schema) = (place.to_owned(), event.schema);
             return Err(CheckError::Schema { place, schema, known: EVENT_SCHEMA });
         }
-        let EventBody { seq, server, kind, .. } = event;
-        let note = match *seq {
-            // A process has started.
-            1 if kind == "started" => None,
-            seq if seq == *last + 1 => None,
-            seq if seq <= *last => {
-                self.notes
-                    .push(format!("{place}: event {seq} of {server} comes again and was left out"));
-                return Ok(false);
-            }
-            seq => Some(format!("events {} to {} of {server} are not in it", *last + 1, seq - 1)),
-        };
+        let EventBody { seq, server, at, .. } = event;
+        if !self.known.insert((server.to_string(), *at, *seq)) {
+            let note = format!("{place}: event {seq} of {server} comes again and was left out");
+            self.notes.push(note);
+            return Ok(false);
+        }
+        // A process that has started counts from 1.
+        let next = if *seq > *last { *last + 1 } else { 1 };
+        let note = (*seq != next).then(|| {
+            format!("events {next} to {} of {server} are not in it", seq.saturating_sub(1))
+        });
         *last = *seq;
         let wrong = wrong_field(event)
             .map(|field| format!("`{field}` of this event makes no sense, it was left out"));
@@ -137,8 +139,10 @@ mod tests {
     fn a_log_of_processes_that_were_killed_is_whole() {
         let started = event(1, "started", "");
         let half = started[..40].to_owned();
-        let lines =
-            [started.clone(), granted(2, "1"), half.clone(), started, granted(2, "1"), half];
+        let later = |line: &str| line.replace("00:00:00Z", "00:09:00Z");
+        let first = [started.clone(), granted(2, "1"), half.clone()];
+        let lines = first.clone().into_iter().chain(first.iter().map(|line| later(line)));
+        let lines: Vec<String> = lines.collect();
         let (notes, events, is_cut) = read(&lines).expect("a log");
         assert_eq!((events, is_cut), (4, false));
         let left_out = "this line cannot be read and was left out";
@@ -164,6 +168,10 @@ mod tests {
             let told = read(&lines).expect("a log");
             assert_eq!(told, (vec![note.to_owned()], judged, true));
         }
+        let again = granted(2, "1").replace("00:00:00Z", "00:09:00Z");
+        let note = "line 3: events 1 to 1 of lic-a are not in it".to_owned();
+        let restarted = [started.clone(), granted(2, "1"), again];
+        assert_eq!(read(&restarted), Ok((vec![note], 3, true)));
         let twice = [started, granted(2, "1"), granted(2, "1")];
         let note = "line 3: event 2 of lic-a comes again and was left out".to_owned();
         assert_eq!(read(&twice), Ok((vec![note], 2, false)));
