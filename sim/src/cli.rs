@@ -484,16 +484,17 @@ fn run_all(args: &RunArgs, prepared: &[Prepared]) -> io::Result<Verdict> {
         });
     }
     progress.finish_and_clear();
+    // First what is seen at once: a file that cannot be written does not take it along.
+    match args.format {
+        Format::Human => print(&human(&campaigns))?,
+        Format::Json => print(&pretty(&json(&campaigns)))?,
+        Format::Github => print(&github(&campaigns))?,
+    }
     if let Some(file) = &args.junit {
         write(file, &junit(&campaigns))?;
     }
     if let (Some(file), Some(run)) = (&args.history, last(&campaigns)) {
         write(file, &history::write(&run.entries)?)?;
-    }
-    match args.format {
-        Format::Human => print(&human(&campaigns))?,
-        Format::Json => print(&pretty(&json(&campaigns)))?,
-        Format::Github => print(&github(&campaigns))?,
     }
     Ok(verdict(&campaigns))
 }
