@@ -495,13 +495,17 @@ fn every_promise_holds_under_random_faults() {
     assert!(seen["ok"] == true, "seen from outside: {seen:#}");
     let told = check(&storm, &["lic-a.jsonl", "lic-b.jsonl"]);
     assert!(told["ok"] == true, "told by the servers: {told:#}");
+    assert!(told["complete"] == true, "nothing is missing in the servers' logs: {told:#}");
 
     // The same logs with a seat too many are seen through.
     let text = storm.dir.read("lic-a.jsonl");
     let granted = text.lines().find(|line| line.contains("\"granted\"")).expect("a grant");
+    let last: Value = serde_json::from_str(text.lines().last().expect("a line")).expect("an event");
     let mut forged = text.clone();
     for number in 0..11 {
         let mut event: Value = serde_json::from_str(granted).expect("an event");
+        event["at"] = last["at"].clone();
+        event["seq"] = (last["seq"].as_u64().expect("a number") + 1 + number).into();
         event["lease"] = format!("forged-{number}").into();
         forged.push_str(&format!("{event}\n"));
     }
