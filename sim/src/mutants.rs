@@ -229,9 +229,9 @@ fn hunt_in(
                 if !by.is_empty() && mutant != Mutant::RoleNotInSignature {
                     // What is seen without the mutant too is not its doing.
                     mutant::choose_none();
-                    let sound = run(seed, world(seed));
+                    let without = seen_by(&run(seed, world(seed)));
                     mutant::choose(mutant);
-                    by.retain(|of| !seen_by(&sound).contains(of));
+                    by.retain(|of| !without.contains(of));
                 }
                 outcome.take(name, &mutated, by);
             }

@@ -97,6 +97,12 @@ pub enum ExploreError {
     NoMutant(String),
 }
 
+impl std::convert::From<world::Broken> for ExploreError {
+    fn from(broken: world::Broken) -> Self {
+        Self::Begin(broken.what)
+    }
+}
+
 /// The names of the spaces.
 #[must_use]
 pub fn names() -> Vec<&'static str> {
@@ -188,11 +194,10 @@ pub fn replay(recording: &str) -> Result<Played, ExploreError> {
 
 /// The state from which a space is searched.
 fn first(setup: &Setup, space: &Space) -> Result<World, ExploreError> {
-    let wrong = |broken: world::Broken| ExploreError::Begin(broken.what);
     let mut world = World::begin(setup, space.uses)?;
     let mut beats = 0;
     loop {
-        converge::settle(setup, &mut world).map_err(wrong)?;
+        converge::settle(setup, &mut world)?;
         if converge::is_together(setup, &world) {
             break;
         }
@@ -200,19 +205,19 @@ fn first(setup: &Setup, space: &Space) -> Result<World, ExploreError> {
         if beats > 20 {
             return Err(ExploreError::Begin("the two do not come together".to_owned()));
         }
-        world.apply(setup, Choice::Tick).map_err(wrong)?;
+        world.apply(setup, Choice::Tick)?;
     }
     match space.from {
         From::Paired => {}
         From::Returning => {
             world.faults = Faults { crashes: [1, 0], ..Faults::default() };
-            world.apply(setup, Choice::Kill(0, 0)).map_err(wrong)?;
+            world.apply(setup, Choice::Kill(0, 0))?;
             // The client's seat is given as soon as the secondary serves.
             seat_at(setup, &mut world, 1)?;
         }
         From::Fenced => {
             world.faults = Faults { crashes: [0, 1], fences: [1, 0], ..Faults::default() };
-            world.apply(setup, Choice::Kill(1, 0)).map_err(wrong)?;
+            world.apply(setup, Choice::Kill(1, 0))?;
             fence_at(setup, &mut world, 0)?;
             seat_at(setup, &mut world, 0)?;
         }
@@ -223,34 +228,32 @@ fn first(setup: &Setup, space: &Space) -> Result<World, ExploreError> {
 
 /// Time passes until this server, which is alone, has given the first client its seat.
 fn seat_at(setup: &Setup, world: &mut World, at: At) -> Result<(), ExploreError> {
-    let wrong = |broken: world::Broken| ExploreError::Begin(broken.what);
     for _ in 0..10 {
-        converge::settle(setup, world).map_err(wrong)?;
-        world.apply(setup, Choice::Ask(0, at)).map_err(wrong)?;
-        converge::settle(setup, world).map_err(wrong)?;
+        converge::settle(setup, world)?;
+        world.apply(setup, Choice::Ask(0, at))?;
+        converge::settle(setup, world)?;
         if world.clients[0].believes(world.now) {
             return Ok(());
         }
         world.clients[0].lose();
-        world.apply(setup, Choice::Tick).map_err(wrong)?;
+        world.apply(setup, Choice::Tick)?;
     }
     Err(ExploreError::Begin(format!("`{}` gives nobody a seat", setup.names[at])))
 }
 
 /// Time passes until this server has fenced the other one, which is dead, and has every slot.
 fn fence_at(setup: &Setup, world: &mut World, at: At) -> Result<(), ExploreError> {
-    let wrong = |broken: world::Broken| ExploreError::Begin(broken.what);
     for _ in 0..30 {
-        converge::settle(setup, world).map_err(wrong)?;
+        converge::settle(setup, world)?;
         if world.may_fence(at) {
-            world.apply(setup, Choice::Fence(at)).map_err(wrong)?;
-            converge::settle(setup, world).map_err(wrong)?;
+            world.apply(setup, Choice::Fence(at))?;
+            converge::settle(setup, world)?;
         }
         let has_fenced = world.faults.fences[at] == 0;
         if has_fenced && world.machines[at].pair().is_some_and(|pair| setup.has_all_slots(pair)) {
             return Ok(());
         }
-        world.apply(setup, Choice::Tick).map_err(wrong)?;
+        world.apply(setup, Choice::Tick)?;
     }
     Err(ExploreError::Begin(format!("`{}` does not get the slots of the other", setup.names[at])))
 }

@@ -16,6 +16,7 @@ use super::converge;
 use super::setup::Setup;
 use super::space::{NONE, Space};
 use super::world::{Broken, World};
+use crate::seed::Stream;
 
 /// What a search found.
 #[derive(Clone, Debug)]
@@ -189,19 +190,18 @@ pub(super) fn search(
 const STRIDE: u64 = 150;
 
 /// Puts another state on top now and then, and another of its choices last: a search that does not see the whole space then
-/// sees something of every part of it. The same in every search.
-fn wander(stack: &mut [Node], tried: u64) {
-    let mixed = (tried + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mixed = (mixed ^ mixed >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93);
-    let at = (mixed >> 33) as usize;
-    let count = stack.len();
-    if count > 0 && tried.is_multiple_of(STRIDE) {
-        stack.swap(at % count, count - 1);
+/// sees something of every part of it.
+fn wander(stack: &mut [Node], tried: u64, stream: &mut Stream) {
+    let mut below = |count: usize| usize::try_from(stream.draw() % count as u64).unwrap_or(0);
+    if !stack.is_empty() && tried.is_multiple_of(STRIDE) {
+        let (other, top) = (below(stack.len()), stack.len() - 1);
+        stack.swap(other, top);
     }
     if let Some(Node { choices, .. }) = stack.last_mut()
-        && let Some(last) = choices.len().checked_sub(1)
+        && !choices.is_empty()
     {
-        choices.swap(at % (last + 1), last);
+        let (other, last) = (below(choices.len()), choices.len() - 1);
+        choices.swap(other, last);
     }
 }
 
@@ -210,9 +210,11 @@ impl Shared<'_> {
         let mut canon = Canon::default();
         let mut stack: Vec<Node> = Vec::new();
         let mut tried = 0_u64;
+        // The same in every search.
+        let mut stream = Stream::named(0, "wander");
         while !self.stop.load(Ordering::Relaxed) {
             if self.space.wanders {
-                wander(&mut stack, tried);
+                wander(&mut stack, tried, &mut stream);
             }
             let Some(node) = stack.last_mut() else {
                 if !self.take(&mut stack) {

@@ -140,8 +140,8 @@ const SPACE: Space = Space {
     wanders: false,
 };
 
-/// A space of two seats in slots, which ends where the pair rests.
-const ESCROW: Space = Space { mode: Mode::Escrow, seats: 2, rests: true, ..SPACE };
+/// A space of seats in slots, which ends where the pair rests.
+const ESCROW: Space = Space { mode: Mode::Escrow, rests: true, ..SPACE };
 
 /// Every space.
 pub(super) const SPACES: &[Space] = &[
@@ -241,7 +241,6 @@ pub(super) const SPACES: &[Space] = &[
         name: "escrow-crash-each",
         about: "escrow: a crash of each server",
         plans: &CRASH_EACH,
-        seats: 1,
         ..ESCROW
     },
     Space {
@@ -249,7 +248,6 @@ pub(super) const SPACES: &[Space] = &[
         about: "escrow: a crash of each server while a lease and its slot go to a secondary that was fenced",
         plans: &CRASH_EACH,
         from: From::Fenced,
-        seats: 1,
         ..ESCROW
     },
     Space {
@@ -257,7 +255,6 @@ pub(super) const SPACES: &[Space] = &[
         about: "escrow: a cut between the two",
         plans: &[Faults { cuts: 1, ..NONE }],
         whole: false,
-        seats: 1,
         ..ESCROW
     },
     Space {
@@ -265,21 +262,21 @@ pub(super) const SPACES: &[Space] = &[
         about: "escrow: a crash of each server, with two seats and one client, which moves from slot to slot",
         plans: &CRASH_EACH,
         uses: [1, 0],
+        seats: 2,
         ..ESCROW
     },
     Space {
         name: "escrow-two-seats",
         about: "escrow: two seats and a crash of either server",
         plans: &CRASH,
-        mode: Mode::Escrow,
         seats: 2,
-        ..SPACE
+        rests: false,
+        ..ESCROW
     },
     Space {
         name: "escrow-fence-and-crash",
         about: "escrow: a server dies and is fenced, and a crash of either",
         plans: &FENCE_AND_CRASH,
-        seats: 1,
         ..ESCROW
     },
     Space {
@@ -287,6 +284,7 @@ pub(super) const SPACES: &[Space] = &[
         about: "escrow: a server dies and is fenced, and a crash of either, with two seats and one client",
         plans: &FENCE_AND_CRASH,
         uses: [1, 0],
+        seats: 2,
         ..ESCROW
     },
     Space {
@@ -301,6 +299,7 @@ pub(super) const SPACES: &[Space] = &[
         about: "escrow: a crash of each server, with two seats and two clients",
         plans: &CRASH_EACH,
         whole: false,
+        seats: 2,
         ..ESCROW
     },
     Space {
@@ -308,6 +307,7 @@ pub(super) const SPACES: &[Space] = &[
         about: "escrow: a server dies and is fenced, and a crash of either, with two seats and two clients",
         plans: &FENCE_AND_CRASH,
         whole: false,
+        seats: 2,
         ..ESCROW
     },
 ];

@@ -257,6 +257,13 @@ mod tests {
 
     const PROMISE: Promise = Promise::Failover;
 
+    fn with_two_held() -> Story {
+        let mut story = Story::started();
+        story.grant(1_000, "ana", "lic-a", "L1");
+        story.grant(1_100, "bo", "lic-a", "L2");
+        story
+    }
+
     fn dead_at_10s() -> Story {
         let mut story = Story::started();
         story.grant(1_000, "ana", "lic-a", "L1");
@@ -300,9 +307,7 @@ mod tests {
         for (lost, released, seen) in
             [(false, true, true), (false, false, false), (true, true, false)]
         {
-            let mut story = Story::started();
-            story.grant(1_000, "ana", "lic-a", "L1");
-            story.grant(1_100, "bo", "lic-a", "L2");
+            let mut story = with_two_held();
             if lost {
                 story.lose_grant(1_200, "dan", "lic-a");
             }
@@ -320,9 +325,7 @@ mod tests {
     #[test]
     fn a_seat_that_comes_back_while_a_checkout_is_under_way_is_not_free_for_it() {
         for (released, seen) in [(13_990, false), (13_980, true)] {
-            let mut story = Story::started();
-            story.grant(1_000, "ana", "lic-a", "L1");
-            story.grant(1_100, "bo", "lic-a", "L2");
+            let mut story = with_two_held();
             story.hear(9_900, "lic-b", true, true);
             story.crash(10_000, "lic-a");
             story.release(released, "ana", "lic-b", "L1");
@@ -343,9 +346,7 @@ mod tests {
     #[test]
     fn a_lease_that_ran_out_long_before_takes_no_seat() {
         for (died, seen) in [(330_000, true), (310_000, false)] {
-            let mut story = Story::started();
-            story.grant(1_000, "ana", "lic-a", "L1");
-            story.grant(1_100, "bo", "lic-a", "L2");
+            let mut story = with_two_held();
             story.renew(200_000, "bo", "lic-a", "L2", 200);
             story.hear(died - 100, "lic-b", true, true);
             story.crash(died, "lic-a");

@@ -151,19 +151,6 @@ struct EventLog {
     writer: JoinHandle<()>,
 }
 
-/// Whether a process that was killed left half of a line at the end of a log: what comes next is not to be part of it.
-fn ends_in_midline(log: &Path) -> std::io::Result<bool> {
-    let metadata = std::fs::metadata(log)?;
-    if !metadata.is_file() || metadata.len() == 0 {
-        return Ok(false);
-    }
-    let mut file = std::fs::File::open(log)?;
-    file.seek(SeekFrom::End(-1))?;
-    let mut last = [0];
-    file.read_exact(&mut last)?;
-    Ok(last != [b'\n'])
-}
-
 /// Passes events on to the thread.
 struct Lines(mpsc::Sender<String>);
 
@@ -209,4 +196,17 @@ impl EventLog {
         // A writer that failed has said why.
         let _failed = self.writer.join();
     }
+}
+
+/// Whether a process that was killed left half of a line at the end of a log: what comes next is not to be part of it.
+fn ends_in_midline(log: &Path) -> std::io::Result<bool> {
+    let metadata = std::fs::metadata(log)?;
+    if !metadata.is_file() || metadata.len() == 0 {
+        return Ok(false);
+    }
+    let mut file = std::fs::File::open(log)?;
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last != [b'\n'])
 }
