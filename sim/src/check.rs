@@ -102,7 +102,8 @@ pub struct Checked {
 /// Reads the logs and judges them.
 ///
 /// # Errors
-/// A log cannot be read, has nothing in it, or the manifest cannot be used.
+/// A log cannot be read, has nothing in it or is of another version, nothing says what the servers ran, or the manifest
+/// cannot be used.
 pub fn check(args: &CheckArgs) -> Result<Checked, CheckError> {
     let mut logs = Logs::default();
     for file in &args.logs {
@@ -137,14 +138,10 @@ pub fn check(args: &CheckArgs) -> Result<Checked, CheckError> {
         _ => None,
     });
     let servers: BTreeSet<String> = servers.flatten().collect();
-    if from_outside && servers.is_empty() {
+    if !from_outside {
+        logs.note_silent(&servers);
+    } else if servers.is_empty() {
         return Err(CheckError::NoTerms);
-    }
-    let is_silent =
-        |server: &&String| !logs.told.iter().any(|event| event.server.as_str() == server.as_str());
-    for server in servers.iter().filter(is_silent).filter(|_| !from_outside) {
-        logs.are_cut = true;
-        logs.notes.push(format!("no event of {server} is in the logs"));
     }
     let mut violations: Vec<Violation> =
         Promise::ALL.iter().flat_map(|promise| promise.judge(&entries)).collect();

@@ -9,6 +9,7 @@ use std::path::Path;
 use serde_json::Value;
 use tandem::api::{EVENT_SCHEMA, EventBody};
 use tandem::measure::Timestamp;
+use tandem::name::ServerName;
 
 use super::CheckError;
 use crate::history::Entry;
@@ -25,7 +26,7 @@ pub(super) struct Logs {
     /// Whether something that happened is known not to be in them.
     pub(super) are_cut: bool,
     /// By server, time and number: no event is judged twice.
-    known: BTreeSet<(String, Timestamp, u64)>,
+    known: BTreeSet<(ServerName, Timestamp, u64)>,
 }
 
 impl Logs {
@@ -34,18 +35,20 @@ impl Logs {
         let bytes = std::fs::read(file)
             .map_err(|error| CheckError::Read { file: file.to_owned(), error })?;
         let text = String::from_utf8_lossy(&bytes);
-        let (seen, told) = (self.seen.len(), self.told.len());
-        let mut last: BTreeMap<String, u64> = BTreeMap::new();
+        let mut is_log = false;
+        let mut last: BTreeMap<ServerName, u64> = BTreeMap::new();
         let mut torn = Vec::new();
         let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
         for (number, line) in lines {
             let place = format!("{}:{number}", file.display());
             if let Ok(event) = serde_json::from_str::<EventBody>(line) {
-                let server = last.entry(event.server.to_string()).or_default();
+                is_log = true;
+                let server = last.entry(event.server.clone()).or_default();
                 if self.fits(&event, server, &place)? {
                     self.told.push(event);
                 }
             } else if let Ok(entry) = serde_json::from_str::<Entry>(line) {
+                is_log = true;
                 // Of a history nothing says what a line in its midst was: one at its end never came to be.
                 self.are_cut |= !torn.is_empty();
                 self.seen.push(entry);
@@ -53,12 +56,21 @@ impl Logs {
                 torn.push(place);
             }
         }
-        if (self.seen.len(), self.told.len()) == (seen, told) {
+        if !is_log {
             return Err(CheckError::Nothing(file.to_owned()));
         }
         let left_out = |place| format!("{place}: this line cannot be read and was left out");
         self.notes.extend(torn.into_iter().map(left_out));
         Ok(())
+    }
+
+    /// Says which of the servers told nothing.
+    pub(super) fn note_silent(&mut self, servers: &BTreeSet<String>) {
+        let told: BTreeSet<&str> = self.told.iter().map(|event| event.server.as_str()).collect();
+        for server in servers.iter().filter(|server| !told.contains(server.as_str())) {
+            self.are_cut = true;
+            self.notes.push(format!("no event of {server} is in the logs"));
+        }
     }
 
     /// Whether an event is the next one of its server, and says what its type has to say. `last` is the number of the one
@@ -69,7 +81,7 @@ impl Logs {
             return Err(CheckError::Schema { place, schema, known: EVENT_SCHEMA });
         }
         let EventBody { seq, server, at, .. } = event;
-        if !self.known.insert((server.to_string(), *at, *seq)) {
+        if !self.known.insert((server.clone(), *at, *seq)) {
             let note = format!("{place}: event {seq} of {server} comes again and was left out");
             self.notes.push(note);
             return Ok(false);
@@ -175,6 +187,18 @@ mod tests {
         let twice = [started, granted(2, "1"), granted(2, "1")];
         let note = "line 3: event 2 of lic-a comes again and was left out".to_owned();
         assert_eq!(read(&twice), Ok((vec![note], 2, false)));
+    }
+
+    #[test]
+    fn a_log_that_is_given_twice_is_judged_once() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("a.jsonl");
+        std::fs::write(&file, event(1, "started", "")).expect("a file");
+        let mut logs = Logs::default();
+        for _ in 0..2 {
+            logs.read(&file).expect("a log");
+        }
+        assert_eq!((logs.told.len(), logs.notes.len(), logs.are_cut), (1, 1, false));
     }
 
     #[test]
