@@ -1,8 +1,8 @@
 //! Two ledgers become one: after each server served on its own, nothing that a holder was told is lost.
 //!
 //! What one side ended is matched against what the other still has (see [`End::holds_against`]); what is left of
-//! both is united. Waiters of both stand in the order of their arrivals. Seats over the capacity are counted, not
-//! taken: they drain (pair.md, rule 7).
+//! both is united. Waiters of both stand in the order of their arrivals; a place that only one has has ended where the
+//! other knew all that this one did. Seats over the capacity are counted, not taken: they drain (pair.md, rule 7).
 
 use std::collections::BTreeMap;
 
@@ -17,6 +17,8 @@ impl Ledger {
     pub fn merge(&mut self, theirs: Contents, next: Epoch, terms: &Terms<'_>) {
         let kept = ends_kept(terms.config);
         let mine = std::mem::take(self);
+        let my_service = Service { position: mine.position, knew: mine.knew };
+        let their_service = Service { position: theirs.position, knew: theirs.knew };
         self.position = mine.position;
         // A ledger that ends in records of its own server's covers that time of service; else `knew` says which.
         let of_other = |epoch: Epoch| epoch.0 % 2 != next.0 % 2;
@@ -58,14 +60,43 @@ impl Ledger {
             let ends = uses.filter_map(|id| Some((id.clone(), *borrowed.get(id)?))).collect();
             self.insert(Entry::new(lease, renewed, ends), None);
         }
-        // Who waits at either server waits on, unless the use has a lease or has ended at either.
-        let waiters = mine.queue.into_waiters().into_iter().chain(theirs.waiters);
-        for waiter in waiters {
+        // Who waits at either server waits on, unless the use has a lease or has ended at either. Nothing says that a place
+        // has ended: it is not there any more.
+        let places = if their_service.covers(my_service) {
+            theirs.waiters
+        } else if my_service.covers(their_service) {
+            mine.queue.into_waiters()
+        } else {
+            mine.queue.into_waiters().into_iter().chain(theirs.waiters).collect()
+        };
+        for waiter in places {
             if !self.knows_use(&waiter.use_id) {
                 self.queue.unite(waiter, terms);
             }
         }
         self.recharge(terms);
+    }
+}
+
+/// How much of what both servers did stands in a ledger: a version vector of two, as epochs of one server are odd and
+/// those of the other even (Parker et al., "Detection of Mutual Inconsistency in Distributed Systems", 1983).
+#[derive(Clone, Copy)]
+struct Service {
+    position: Position,
+    /// The latest epoch of the server that did not make the last record.
+    knew: Epoch,
+}
+
+impl Service {
+    /// Whether this ledger has seen whatever the other one has.
+    fn covers(self, other: Self) -> bool {
+        let knows = |epoch: Epoch| {
+            let is_own = epoch.0 % 2 == self.position.epoch.0 % 2;
+            epoch <= if is_own { self.position.epoch } else { self.knew }
+        };
+        let is_behind =
+            self.position.epoch == other.position.epoch && self.position < other.position;
+        knows(other.position.epoch) && knows(other.knew) && !is_behind
     }
 }
 

@@ -335,7 +335,11 @@ impl Ledger {
 
     /// The lease that one more use by this requester would join, where there is one that is charged: the oldest.
     fn held_seat(&self, product: &Product, who: &Requester<'_>) -> Option<&Entry> {
-        let ids = self.by_seat.get(&SeatKey::new(product, who)?)?;
+        self.held(&SeatKey::new(product, who)?)
+    }
+
+    fn held(&self, seat: &SeatKey) -> Option<&Entry> {
+        let ids = self.by_seat.get(seat)?;
         let charged = ids
             .iter()
             .filter_map(|id| self.leases.get(id))

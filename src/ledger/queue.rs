@@ -7,12 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::checkout::Granted;
-use super::{Checkout, Digest, Ledger, No, Position, Record, SeatKey, Slots, Terms, Waiter};
+use super::{Checkout, Digest, Entry, Ledger, No, Position, Record, SeatKey, Slots, Terms, Waiter};
 use crate::bundle::{Config, Product};
 use crate::entitlement::{self, Chance, Requester, Use as Usage, Verdict};
 use crate::measure::{Moment, Seats, Span};
 use crate::mutant;
-use crate::name::{ProductName, QueueTicket, UseId};
+use crate::name::{LeaseId, ProductName, QueueTicket, UseId};
 
 /// The most waiters of one product.
 pub const WAITERS_MAX: usize = 10_000;
@@ -52,6 +52,8 @@ struct Place {
     waiter: Waiter,
     /// The highest priority of the assignments that match; none where none does any more.
     priority: Option<i8>,
+    /// What makes it one seat with another checkout, where anything does.
+    seat: Option<SeatKey>,
     /// When it last asked.
     asked: Moment,
 }
@@ -70,14 +72,18 @@ impl Queue {
         self.is_stirred = true;
     }
 
+    /// Takes somebody in, or gives who is in it another place.
     pub(super) fn insert(&mut self, waiter: Waiter, now: Moment, terms: Option<&Terms<'_>>) {
+        let asked = self.places.get(&waiter.use_id).map_or(now, |place| place.asked);
         self.remove(&waiter.use_id);
         let (use_id, arrived) = (waiter.use_id.clone(), waiter.arrived);
         self.by_ticket.insert(waiter.ticket.clone(), use_id.clone());
         self.order.entry(waiter.product.clone()).or_default().insert((arrived, use_id.clone()));
-        self.dropping.insert((now + KEPT, use_id.clone()));
-        let priority = terms.and_then(|terms| rank(&waiter, terms));
-        let place = Place { waiter, priority, asked: now };
+        self.dropping.insert((asked + KEPT, use_id.clone()));
+        let mut place = Place { waiter, priority: None, seat: None, asked };
+        if let Some(terms) = terms {
+            place.rank(terms);
+        }
         self.places.insert(use_id, place);
         self.stir();
     }
@@ -133,7 +139,7 @@ impl Queue {
     pub(super) fn digest(&self, digest: &mut dyn Digest, times: bool) {
         let Self { places, by_ticket: _, order: _, dropping: _, kept_for, is_stirred } = self;
         digest.word(places.len() as u64);
-        for Place { waiter, priority, asked } in places.values() {
+        for Place { waiter, priority, seat: _, asked } in places.values() {
             waiter.digest(digest);
             digest.word(priority.map_or(u64::MAX, |priority| u64::from(priority.unsigned_abs())));
             if times {
@@ -150,14 +156,19 @@ impl Queue {
     /// The bundle changed: priorities and who may wait.
     pub(super) fn rank_all(&mut self, terms: &Terms<'_>) {
         for place in self.places.values_mut() {
-            place.priority = rank(&place.waiter, terms);
+            place.rank(terms);
         }
         self.stir();
     }
 }
 
-fn rank(waiter: &Waiter, terms: &Terms<'_>) -> Option<i8> {
-    terms.config.products.get(&waiter.product)?.policy.priority(&waiter.requester())
+impl Place {
+    fn rank(&mut self, terms: &Terms<'_>) {
+        let who = self.waiter.requester();
+        let product = terms.config.products.get(&self.waiter.product);
+        self.priority = product.and_then(|product| product.policy.priority(&who));
+        self.seat = product.and_then(|product| SeatKey::new(product, &who));
+    }
 }
 
 /// Why this requester may wait for no seat of a product; `None` where it may.
@@ -305,7 +316,7 @@ impl Ledger {
 
     /// Whose turn it is: the first waiter who is there and for whom an assignment has room, by (priority of that
     /// assignment, arrival); the newcomer comes last of its priority. Whoever could be served and is not there has
-    /// its seats kept.
+    /// its seats kept: for its holder, whichever place of its asks first.
     pub fn next_in_line(
         &mut self,
         product: &ProductName,
@@ -328,9 +339,12 @@ impl Ledger {
             kept_for,
             done: BTreeSet::new(),
         };
-        let line = scan.run(is_here, newcomer);
+        let mut line = scan.run(is_here, newcomer);
+        if line == Line::Nobody {
+            line = scan.keeps_for(is_here, newcomer);
+        }
         let Scan { mut usage, kept, kept_for, .. } = scan;
-        for (charge, waiter) in kept {
+        for (charge, Place { waiter, .. }) in kept {
             usage.discharge(charge, &waiter.user, waiter.address, waiter.seats);
         }
         self.queue.kept_for = kept_for;
@@ -353,6 +367,34 @@ impl Ledger {
         self.take_seats(&request, room, terms)
     }
 
+    /// A holder was given a seat, in the turn of the place with this arrival or as a newcomer: none of its other places
+    /// stands before that one any more. Or who left one would take each seat that it gives back before all who came after
+    /// that place.
+    pub fn end_turn(
+        &mut self,
+        lease: &LeaseId,
+        arrived: Option<Position>,
+        terms: &Terms<'_>,
+    ) -> Vec<Record> {
+        let Some(Entry { lease, seat: Some(seat), .. }) = self.leases.get(lease) else {
+            return Vec::new();
+        };
+        let arrived = arrived.unwrap_or(lease.granted);
+        let order = self.queue.order.get(&lease.product).into_iter().flatten();
+        let moved: Vec<Waiter> = order
+            .take_while(|(at, _)| *at < arrived)
+            .filter_map(|(_, use_id)| self.queue.places.get(use_id))
+            .filter(|place| place.seat.as_ref() == Some(seat))
+            .map(|place| &place.waiter)
+            .filter(|waiter| waiter.seats <= lease.seats())
+            .map(|waiter| Waiter { arrived, ..waiter.clone() })
+            .collect();
+        moved
+            .into_iter()
+            .map(|waiter| self.emit(Record::Waits { waiter: Box::new(waiter) }, None, terms))
+            .collect()
+    }
+
     /// Puts a waiter back whose lease was never acknowledged. The whole ledger is written after.
     pub(crate) fn put_back(&mut self, waiter: Waiter, terms: &Terms<'_>) {
         self.remove(&waiter.lease);
@@ -367,7 +409,7 @@ struct Scan<'a> {
     usage: Usage,
     capacity: Seats,
     /// What is kept, and for whom: given back at the end.
-    kept: Vec<(usize, &'a Waiter)>,
+    kept: Vec<(usize, &'a Place)>,
     kept_for: BTreeSet<(Position, UseId)>,
     /// Whose turn came in this look.
     done: BTreeSet<&'a UseId>,
@@ -378,24 +420,27 @@ impl<'a> Scan<'a> {
         if newcomer.is_some() && mutant!(NewcomerPasses) {
             return Line::Newcomer(None);
         }
+        // What is held needs no room, so nobody before it is passed.
+        let joins = self.present(is_here).find(|(_, place)| self.is_held(place));
+        if let Some((use_id, _)) = joins {
+            return Line::Waiter(use_id.clone(), None);
+        }
         let queue: &'a Queue = &self.ledger.queue;
         // A seat that went to somebody stays with it, whoever comes meanwhile.
         for (_, use_id) in self.kept_for.clone() {
             if let Some(place) = queue.places.get(&use_id)
                 && place.waiter.product == self.product.name
-                && let Some(room) = self.keep_or_serve(&place.waiter, is_here)
+                && let Some(room) = self.keep_or_serve(place, is_here)
             {
-                return Line::Waiter(use_id, room);
+                return Line::Waiter(use_id, Some(room));
             }
         }
-        let order = queue.order.get(&self.product.name);
         for priority in self.product.policy.priorities() {
-            for (_, use_id) in order.into_iter().flatten() {
-                let Some(place) = queue.places.get(use_id) else { continue };
+            for (use_id, place) in self.in_order() {
                 match self.chance(place, priority) {
                     Chance::Room => {
-                        if let Some(room) = self.keep_or_serve(&place.waiter, is_here) {
-                            return Line::Waiter(place.waiter.use_id.clone(), room);
+                        if let Some(room) = self.keep_or_serve(place, is_here) {
+                            return Line::Waiter(use_id.clone(), Some(room));
                         }
                     }
                     Chance::Full => return Line::Nobody,
@@ -414,13 +459,61 @@ impl<'a> Scan<'a> {
         Line::Nobody
     }
 
+    /// Whose seat is kept for another place of its, which it may have left: it would wait behind it.
+    fn keeps_for(&self, is_here: &dyn Fn(&UseId) -> bool, newcomer: Option<&Checkout>) -> Line {
+        if self.kept.is_empty() {
+            return Line::Nobody;
+        }
+        // With fewer seats than those that are kept the other place would have to come by the rest.
+        let room = |seat: Option<&SeatKey>, seats: Seats| {
+            let (assignment, _) = self.kept_for_holder(seat, |kept| kept == seats)?;
+            u32::try_from(*assignment).ok()
+        };
+        for (use_id, place) in self.present(is_here) {
+            let room = room(place.seat.as_ref(), place.waiter.seats);
+            if room.is_some() {
+                return Line::Waiter(use_id.clone(), room);
+            }
+        }
+        let room = newcomer.and_then(|newcomer| {
+            let seat = SeatKey::new(self.product, &newcomer.requester());
+            room(seat.as_ref(), newcomer.seats)
+        });
+        if room.is_some() { Line::Newcomer(room) } else { Line::Nobody }
+    }
+
+    /// Those who wait for the product in the order of their arrivals.
+    fn in_order(&self) -> impl Iterator<Item = (&'a UseId, &'a Place)> + use<'a> {
+        let queue: &'a Queue = &self.ledger.queue;
+        let order = queue.order.get(&self.product.name).into_iter().flatten();
+        order.filter_map(|(_, use_id)| Some((use_id, queue.places.get(use_id)?)))
+    }
+
+    /// Those of them who are there and may have a seat.
+    fn present<'f>(
+        &self,
+        is_here: &'f dyn Fn(&UseId) -> bool,
+    ) -> impl Iterator<Item = (&'a UseId, &'a Place)> + use<'a, 'f> {
+        self.in_order().filter(move |(use_id, place)| place.priority.is_some() && is_here(use_id))
+    }
+
+    /// The seats that are kept for a holder, as many as will do, with their assignment.
+    fn kept_for_holder(
+        &self,
+        seat: Option<&SeatKey>,
+        will_do: impl Fn(Seats) -> bool,
+    ) -> Option<&(usize, &'a Place)> {
+        let seat = seat?;
+        self.kept
+            .iter()
+            .find(|(_, other)| will_do(other.waiter.seats) && other.seat.as_ref() == Some(seat))
+    }
+
     fn chance(&self, place: &Place, priority: i8) -> Chance {
         let waiter = &place.waiter;
-        if place.priority.is_none() || self.done.contains(&waiter.use_id) {
+        let is_out = place.priority.is_none() || self.done.contains(&waiter.use_id);
+        if is_out || self.is_held(place) {
             return Chance::Passed;
-        }
-        if self.is_held(waiter) {
-            return Chance::Room;
         }
         self.chance_of(&waiter.requester(), waiter.seats, priority)
     }
@@ -431,14 +524,10 @@ impl<'a> Scan<'a> {
     }
 
     /// Whether the waiter's seat is held already by a lease that one more use of it joins.
-    fn is_held(&self, waiter: &Waiter) -> bool {
-        let held = self.ledger.held_seat(self.product, &waiter.requester());
+    fn is_held(&self, place: &Place) -> bool {
+        let held = place.seat.as_ref().and_then(|seat| self.ledger.held(seat));
         self.usage.live() <= self.capacity
-            && held.is_some_and(|entry| entry.lease.seats() >= waiter.seats)
-    }
-
-    fn key(&self, waiter: &Waiter) -> Option<SeatKey> {
-        SeatKey::new(self.product, &waiter.requester())
+            && held.is_some_and(|entry| entry.lease.seats() >= place.waiter.seats)
     }
 
     /// The first assignment with room beside what is kept.
@@ -451,35 +540,25 @@ impl<'a> Scan<'a> {
     }
 
     /// The room for a waiter that is there and has its turn; else its seats are kept for the rest of this look.
-    fn keep_or_serve(
-        &mut self,
-        waiter: &'a Waiter,
-        is_here: &dyn Fn(&UseId) -> bool,
-    ) -> Option<Room> {
-        let place = (waiter.arrived, waiter.use_id.clone());
-        if self.is_held(waiter) {
-            self.done.insert(&waiter.use_id);
-            return is_here(&waiter.use_id).then_some(None);
-        }
-        let Some(room) = self.room(&waiter.requester(), waiter.seats) else {
-            self.kept_for.remove(&place);
+    fn keep_or_serve(&mut self, place: &'a Place, is_here: &dyn Fn(&UseId) -> bool) -> Option<u32> {
+        let waiter = &place.waiter;
+        let kept_for = (waiter.arrived, waiter.use_id.clone());
+        let room = self.room(&waiter.requester(), waiter.seats);
+        let Some(room) = room.filter(|_| !self.is_held(place)) else {
+            self.kept_for.remove(&kept_for);
             return None;
         };
         self.done.insert(&waiter.use_id);
         if is_here(&waiter.use_id) {
-            return Some(Some(room));
+            return Some(room);
         }
-        self.kept_for.insert(place);
+        self.kept_for.insert(kept_for);
         // Several windows of one holder need one seat.
-        let is_shared = self.key(waiter).is_some_and(|key| {
-            self.kept.iter().any(|(_, other)| {
-                self.key(other).as_ref() == Some(&key) && other.seats >= waiter.seats
-            })
-        });
-        if !is_shared {
+        let is_shared = self.kept_for_holder(place.seat.as_ref(), |kept| kept >= waiter.seats);
+        if is_shared.is_none() {
             let charge = room as usize;
             self.usage.charge(charge, &waiter.user, waiter.address, waiter.seats);
-            self.kept.push((charge, waiter));
+            self.kept.push((charge, place));
         }
         None
     }

@@ -186,8 +186,9 @@ impl Play {
                     is_other && !still.contains(use_id) && !self.has_room_for(use_id, &terms)
                 };
                 assert!(!could.iter().any(passed), "a newcomer passed who could be served");
+                let lease = granted.lease;
                 self.tokens.push(Token {
-                    lease: granted.lease,
+                    lease: lease.clone(),
                     use_id: request.use_id,
                     product: request.product,
                     user: request.user,
@@ -198,6 +199,9 @@ impl Play {
                 });
                 if let Some(record) = granted.record {
                     self.record(self.ledger.position(), record);
+                }
+                if granted.is_new {
+                    self.end_turn(&lease, None, &terms);
                 }
             }
             Step::Release { nth } => {

@@ -8,9 +8,9 @@ use super::command::{Queued, Refusal, Reply, Wait};
 use super::io::{Effect, Ticket};
 use super::phase::{Peering, Phase};
 use super::{Pair, terms};
-use crate::ledger::{Line, No, Room, Waiter};
+use crate::ledger::{Line, No, Position, Room, Waiter};
 use crate::measure::{Moment, Span};
-use crate::name::UseId;
+use crate::name::{LeaseId, UseId};
 use crate::seen;
 
 /// How long a request is held at most.
@@ -207,6 +207,21 @@ impl Pair {
         seen!(WaiterServed);
         self.give(asking.ticket, use_id, granted, waiter, out);
         true
+    }
+
+    /// A holder was given a seat, in the turn of the place with this arrival or as a newcomer.
+    pub(super) fn end_turn(
+        &mut self,
+        lease: &LeaseId,
+        arrived: Option<Position>,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(config) = self.config.clone() else { return };
+        let Some(terms) = terms(&config, &self.me, &self.facts, self.now) else { return };
+        let moved = self.ledger.end_turn(lease, arrived, &terms);
+        for (position, record) in self.ledger.placed(moved) {
+            self.record_at(position, record, out);
+        }
     }
 
     /// Answers everybody who waits that this server does not go on: they keep their places and ask again.

@@ -3,7 +3,8 @@
 //! Somebody passed another when they asked first after the other one had been told of a place by a server, were given a
 //! seat by that server, and the other one's request was held there meanwhile, having kept the place all the time: for one
 //! who is not there a seat is kept, and another free one goes to whoever asks. Of places that one server gave, the other
-//! one knows as soon as one of them has read *paired* since. It compares only two whom the same entries of `assign`
+//! one knows as soon as one of them has read *paired* since. A seat is kept for a holder, whichever of its places asks: who left
+//! a place lately and asks anew has asked first when that place began. It compares only two whom the same entries of `assign`
 //! match, where no limit is one person's, and claims nothing over a split or where a disk was emptied.
 
 use std::collections::BTreeMap;
@@ -16,10 +17,19 @@ use crate::oracle::{Promise, View, Violation};
 
 /// A place is kept for a minute from each request; a little less, for clocks that differ.
 const KEPT: u64 = 55_000;
+/// No place is left for longer than this: a minute and a little more.
+const LEFT: u64 = 65_000;
 /// How long a request and its answer may be on their way, together.
 const ON_ITS_WAY: u64 = 4_200;
 /// How long a request is held at most.
 const HELD: u64 = 30_000;
+
+/// That a holder was given a seat.
+struct Had {
+    given: u64,
+    /// When the use that was given it first asked.
+    asked: u64,
+}
 
 /// A use that asks for a seat, with all its requests in the order in which they were sent.
 struct Asking<'a> {
@@ -47,9 +57,18 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
     let queued = |asking: &&Asking<'_>| asking.requests.iter().any(|one| one.got(202).is_some());
     let waiting: Vec<&Asking<'_>> = uses.values().filter(queued).collect();
     let mut violations = Vec::new();
+    let mut holders: BTreeMap<_, Vec<Had>> = BTreeMap::new();
     for asking in uses.values() {
-        violations.extend(asking.passed_elsewhere(view, &waiting));
-        let Some((server, first, given)) = asking.served_by_one() else { continue };
+        let given = asking.requests.iter().filter_map(|one| Some(one.given()?.0));
+        let had =
+            given.filter_map(|given| Some(Had { given, asked: asking.requests.first()?.asked }));
+        holders.entry(asking.holder()).or_default().extend(had);
+    }
+    for asking in uses.values() {
+        let had = holders.get(&asking.holder()).map_or(&[][..], Vec::as_slice);
+        let Some(first) = asking.first(view, &waiting, had) else { continue };
+        violations.extend(asking.passed_elsewhere(first, view, &waiting));
+        let Some((server, given)) = asking.served_by_one() else { continue };
         if view.was_emptied(server, 0, given) {
             continue;
         }
@@ -72,24 +91,53 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
 }
 
 impl Asking<'_> {
-    /// The one server that ever did more than to send it away, when it asked first, and when a new seat arrived.
-    fn served_by_one(&self) -> Option<(&str, u64, u64)> {
+    /// Whose seat it would be.
+    const fn holder(&self) -> (&str, &str, &str) {
+        (self.product, self.user, self.host)
+    }
+
+    /// When its holder asked first: by it, or by another place that it left so lately that its seat is kept. Where it `had` a
+    /// seat since, that place stands where the use stood that was given it.
+    fn first(&self, view: &View<'_>, waiting: &[&Self], had: &[Had]) -> Option<u64> {
+        let first = self.requests.first()?.asked;
+        let of_holder = waiting.iter().filter(|other| other.holder() == self.holder());
+        let left = of_holder.filter_map(|other| {
+            let before = other.requests.iter().filter(|one| one.asked <= first);
+            // What is sent to a dead server is sent again once it is back.
+            let came = before.map(|one| match one.answer {
+                None => one.asked.max(view.started(one.to, first)),
+                Some(_) => one.asked,
+            });
+            let last = came.max()?;
+            let began = other.requests.first()?.asked;
+            let since = had.iter().filter(|had| began < had.given && had.given < first);
+            let stands = since.map(|had| had.asked).chain([began]).max()?;
+            (last + HELD + LEFT >= first).then_some(stands)
+        });
+        left.chain([first]).min()
+    }
+
+    /// The one server that ever did more than to send it away, and when a new seat arrived.
+    fn served_by_one(&self) -> Option<(&str, u64)> {
         let granted = self.requests.iter().find(|one| one.got(201).is_some())?;
         let mut others = self.requests.iter().filter(|one| one.to != granted.to);
-        let first = self.requests.first()?.asked;
         let given = granted.given()?.0;
-        others.all(|one| one.got(503).is_some()).then_some((granted.to, first, given))
+        others.all(|one| one.got(503).is_some()).then_some((granted.to, given))
     }
 
     /// Whom it passed at a server that knows both their places from its peer.
-    fn passed_elsewhere(&self, view: &View<'_>, waiting: &[&Self]) -> Option<Violation> {
+    fn passed_elsewhere(
+        &self,
+        first: u64,
+        view: &View<'_>,
+        waiting: &[&Self],
+    ) -> Option<Violation> {
         let granted = self.requests.iter().find(|one| one.got(201).is_some())?;
         let (given, _) = granted.given()?;
-        let first = self.requests.first()?.asked;
         let passed = waiting.iter().find(|other| {
             other.product == self.product
                 && other.user != self.user
-                && other.stands_before(self, view, granted, given)
+                && other.stands_before(self, first, view, granted, given)
                 && view.in_force(first, given).iter().all(|terms| alike(terms, self, other))
         })?;
         let (server, user, product, before) = (granted.to, self.user, self.product, passed.user);
@@ -105,21 +153,16 @@ impl Asking<'_> {
     fn stands_before(
         &self,
         later: &Self,
+        first: u64,
         view: &View<'_>,
         granted: &Exchange<'_>,
         given: u64,
     ) -> bool {
         let told = self.requests.iter().find_map(|one| Some((*one, one.got(202)?.at)));
-        let (Some((place, told)), Some(first)) = (told, later.requests.first()) else {
-            return false;
-        };
+        let Some((place, told)) = told else { return false };
         let both = [place.to, granted.to];
         let emptied = both.into_iter().any(|of| view.was_emptied(of, 0, given));
-        if place.to == granted.to
-            || told >= first.asked
-            || emptied
-            || view.was_split(both, told, given)
-        {
+        if place.to == granted.to || told >= first || emptied || view.was_split(both, told, given) {
             return false;
         }
         let mut heard = both.into_iter().flat_map(|of| view.heard_between(of, told + 1, given));
@@ -304,6 +347,31 @@ mod tests {
         story.give_use(1_200, "guest3", "lic-a", "u3", "L3");
         story.hold(500, 1_500, "guest1", "lic-a", "u1");
         story.check(PROMISE, "");
+    }
+
+    #[test]
+    fn a_seat_that_is_kept_for_a_holder_is_taken_by_its_next_use() {
+        for (left_at, has_had, asks_anew, seen) in [
+            (50, false, 1_000, false),
+            (50, false, 97_000, true),
+            (50, true, 1_000, true),
+            (300, false, 1_000, true),
+        ] {
+            let mut story = Story::started();
+            // guest2 leaves a place, before or after guest1 comes.
+            story.queue(left_at, "guest2", "lic-a", "u0");
+            story.queue(100, "guest1", "lic-a", "u1");
+            story.hold(150, 30_150, "guest1", "lic-a", "u1");
+            if has_had {
+                story.give_use(160, "guest2", "lic-a", "u3", "L1");
+                story.release(165, "guest2", "lic-a", "L1");
+            }
+            for asked in [31_000, 62_000, 93_000] {
+                story.hold(asked, asked + 30_000, "guest1", "lic-a", "u1");
+            }
+            story.give_use(asks_anew, "guest2", "lic-a", "u2", "L2");
+            assert_eq!(!story.judged(PROMISE).is_empty(), seen, "{left_at} {has_had} {asks_anew}");
+        }
     }
 
     #[test]

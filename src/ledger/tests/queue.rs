@@ -71,8 +71,9 @@ impl Play {
             assert_eq!(Some(&use_id), expected.as_ref());
             let waiter = self.ledger.waiter(&use_id, None).cloned().expect("a waiter");
             let granted = self.ledger.serve_waiter(&use_id, room, terms).expect("there is room");
+            let lease = granted.lease;
             self.tokens.push(Token {
-                lease: granted.lease,
+                lease: lease.clone(),
                 use_id,
                 product: waiter.product,
                 user: waiter.user,
@@ -84,6 +85,22 @@ impl Play {
             if let Some(record) = granted.record {
                 self.record(self.ledger.position(), record);
             }
+            if granted.is_new {
+                self.end_turn(&lease, Some(waiter.arrived), terms);
+            }
+        }
+    }
+
+    /// As the pair does after a seat was given.
+    pub(super) fn end_turn(
+        &mut self,
+        lease: &LeaseId,
+        arrived: Option<Position>,
+        terms: &Terms<'_>,
+    ) {
+        let records = self.ledger.end_turn(lease, arrived, terms);
+        for (position, record) in self.ledger.placed(records) {
+            self.record(position, record);
         }
     }
 
@@ -191,14 +208,15 @@ impl Model {
 
     /// Whose turn it is.
     fn first(&self) -> Option<UseId> {
+        let joins = |(may, waiter): &&(Vec<u32>, Waiter)| !may.is_empty() && self.shares(waiter);
+        if let Some((_, waiter)) = self.waiters.iter().find(joins) {
+            return Some(waiter.use_id.clone());
+        }
         let mut priorities: Vec<i8> = self.assignments.iter().map(|one| one.3).collect();
         priorities.sort_by_key(|priority| std::cmp::Reverse(*priority));
         priorities.dedup();
         for priority in priorities {
             for (may, waiter) in &self.waiters {
-                if !may.is_empty() && self.shares(waiter) {
-                    return Some(waiter.use_id.clone());
-                }
                 let of = |at: &&u32| self.assignments[**at as usize].3 == priority;
                 let stopped: Vec<Stopped> =
                     may.iter().filter(of).map(|at| self.stopped(*at, waiter)).collect();
@@ -316,6 +334,8 @@ fn a_merge_puts_the_waiters_of_both_in_the_order_of_their_arrivals() {
     // The same use came to the other server too, later: it keeps its first place and that ticket.
     theirs.waiters[0].arrived = Position { epoch: Epoch(2), seq: 0 };
     theirs.waiters[0].ticket = QueueTicket::new("t-1").expect("a ticket");
+    // Each served while it knew nothing of the other.
+    theirs.position = Position { epoch: Epoch(2), seq: 1 };
     let config = play.configs[0].clone();
     let terms = Terms {
         config: &config,

@@ -115,6 +115,57 @@ fn a_newcomer_does_not_pass_who_waits_and_is_just_not_asking() {
 }
 
 #[test]
+fn who_left_a_place_and_asks_anew_does_not_wait_behind_its_own_seat() {
+    for waits in [true, false] {
+        let mut script = Script::paired(1);
+        let ana = script.checkout(A, "ana", "u1").expect("a seat");
+        for left in ["u2", "u3"] {
+            script.queue(A, "bo", left);
+        }
+        script.queue(A, "cy", "u4");
+        script.give_back(A, &ana);
+        script.run(1_000);
+        if waits {
+            let bo = script.ask_waiting(A, "bo", "u5", HELD);
+            assert_eq!(script.holder(bo, 100), "bo");
+        } else {
+            script.checkout(A, "bo", "u5").expect("the seat that is kept for it");
+        }
+        // Nothing more is kept for the places that it left: what it has is one seat.
+        let bo = script.ask_waiting(A, "bo", "u2", HELD);
+        assert_eq!(script.holder(bo, 100), "bo");
+        assert_eq!(script.waiting(A), 2);
+    }
+}
+
+#[test]
+fn who_had_its_seat_and_gives_it_back_stands_before_nobody_by_a_place_that_it_left() {
+    let mut script = Script::paired(1);
+    let ana = script.checkout(A, "ana", "u1").expect("a seat");
+    script.queue(A, "bo", "u2");
+    let cy = script.ask_waiting(A, "cy", "u3", HELD);
+    script.give_back(A, &ana);
+    let bo = script.checkout(A, "bo", "u4").expect("the seat that is kept for it");
+    script.give_back(A, &bo);
+    assert_eq!(script.holder(cy, 100), "cy");
+    // Its place is as it was, should it come back.
+    assert_eq!(script.queue(A, "bo", "u2"), 1);
+}
+
+#[test]
+fn another_window_of_a_holder_joins_its_seat_whoever_waits_before_it() {
+    let mut script = Script::paired(1);
+    let ana = script.checkout(A, "ana", "u1").expect("a seat");
+    let bo = script.ask_waiting(A, "bo", "u2", HELD);
+    let cy = script.ask_waiting(A, "cy", "u3", HELD);
+    let window = script.ask_waiting(A, "bo", "u4", HELD);
+    script.give_back(A, &ana);
+    assert_eq!(script.holder(bo, 100), "bo");
+    assert_eq!(script.holder(window, 100), "bo");
+    assert_eq!(script.replies.get(&cy), None);
+}
+
+#[test]
 fn who_is_not_asked_for_in_a_minute_is_dropped() {
     let mut script = Script::paired(1);
     let ana = script.checkout(A, "ana", "u1").expect("a seat");
@@ -255,6 +306,27 @@ fn after_a_split_those_who_wait_stand_in_the_order_of_their_arrivals() {
     assert_eq!(script.queue(A, "di", "u4"), 3);
     assert_eq!(script.queue(A, "cy", "u3"), 2);
     assert_eq!(script.queue(A, "bo", "u2"), 1);
+}
+
+#[test]
+fn a_place_that_ended_while_the_primary_was_down_does_not_come_back_with_it() {
+    let mut script = Script::paired(1);
+    let ana = script.checkout(A, "ana", "u1").expect("a seat");
+    script.queue(A, "bo", "u2");
+    script.queue(A, "cy", "u3");
+    script.kill(A);
+    script.run(FAILOVER + 100);
+    for _ in 0..13 {
+        script.run(5_000);
+        assert!(script.renew(B, &ana).is_ok());
+        script.queue(B, "cy", "u3");
+    }
+    assert_eq!(script.waiting(B), 1, "nobody asked by the place of bo");
+    script.start(A);
+    script.run(1_000);
+    assert_eq!(script.states(), (State::Active, State::Standby));
+    assert_eq!((script.waiting(A), script.waiting(B)), (1, 1));
+    assert_eq!(script.queue(A, "cy", "u3"), 1);
 }
 
 #[test]
