@@ -67,4 +67,9 @@ searched! {
     a_search_finds_a_bundle_that_is_kept_from_the_peer: "keeps-bundle" in "apply-and-crash" => "convergence";
     a_search_finds_an_answer_on_the_slot_of_the_peer: "escrow-alone-answers-on-peers-slot" in "escrow-cut" => "capacity";
     a_search_finds_a_handover_that_keeps_serving: "hands-over-serving" in "handover-and-crash" => "one-voice";
+    a_search_finds_a_primary_that_takes_over_and_does_not_lead: "takes-over-without-lead" in "handover-and-crash" => "failover";
+    a_search_finds_a_grant_of_a_primary_that_lost_its_peer: "alone-at-once" in "cut" => "fencing";
+    a_search_finds_an_answer_as_the_peer_is_lost: "answers-at-peer-lost" in "cut" => "fencing";
+    a_search_finds_holders_who_are_put_off_in_grace: "grace-renews-nothing" in "crash-each" => "outage";
+    a_search_finds_slots_that_a_lost_disk_may_have_given: "transfer-credited-after-fence-or-snapshot" in "escrow-lost-disk" => "capacity";
 }

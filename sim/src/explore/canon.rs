@@ -8,6 +8,7 @@ use std::ops::Range;
 use tandem::ledger::Digest;
 use tandem::measure::{Epoch, Moment};
 use tandem::name::{LeaseId, UseId};
+use tandem::pair::Pair;
 
 use super::choice::{At, Who};
 use super::client::{Client, Stage, What};
@@ -108,6 +109,8 @@ impl Canon {
             Some(heard) => self.word(self.now.since(heard).min(FAILOVER).ms()),
             None => self.word(FAILOVER.ms()),
         }
+        // Once it has run out it was never there.
+        self.word(world.third.map_or(0, |until| until.since(self.now).ms()));
         for client in &world.clients {
             self.client(client);
         }
@@ -117,7 +120,7 @@ impl Canon {
     }
 
     fn machine(&mut self, machine: &Machine) {
-        let Machine { life, disk, writing, paused, stuck } = machine;
+        let Machine { life, disk, writing, paused, stuck, proved } = machine;
         match life {
             Life::Runs(pair) => {
                 self.word(0);
@@ -135,7 +138,9 @@ impl Canon {
                 write.digest(self);
             }
         }
-        self.word(u64::from(*paused) | u64::from(*stuck) << 1);
+        // Of one that takes no connection nobody asks it: it starts again before it does.
+        let proved = *proved || !machine.pair().is_some_and(Pair::takes_link);
+        self.word(u64::from(*paused) | u64::from(*stuck) << 1 | u64::from(proved) << 2);
     }
 
     fn client(&mut self, client: &Client) {

@@ -78,6 +78,8 @@ pub(super) enum Heard {
     Well,
     /// It believed in a lease, and the server does not know it.
     Lost(Refusal),
+    /// It believes in this lease, and the server put it off at once.
+    PutOff(LeaseId),
 }
 
 impl Client {
@@ -152,7 +154,10 @@ impl Client {
             (What::Renewal, Reply::Refused(refusal)) => {
                 let lost = !matches!(
                     refusal,
-                    Refusal::Recovering | Refusal::Standby | Refusal::Grace { .. }
+                    Refusal::Unconfigured
+                        | Refusal::Recovering
+                        | Refusal::Standby
+                        | Refusal::Grace { .. }
                 );
                 // All that the server has may be held by what it knows.
                 let is_crowded_out =
@@ -162,6 +167,11 @@ impl Client {
                 }
                 if lost {
                     self.next();
+                }
+                if let (Refusal::Grace { .. }, Stage::Holds { lease, .. }) = (refusal, &self.stage)
+                    && asked.sent == now
+                {
+                    return Heard::PutOff(lease.clone());
                 }
             }
             (What::Release, Reply::Released) => self.next(),
@@ -184,6 +194,13 @@ impl Client {
     pub(super) fn note_paired(&mut self, at: At) {
         if let Stage::Holds { known, .. } = &mut self.stage {
             known[at] = true;
+        }
+    }
+
+    /// A server has lost all that it knew.
+    pub(super) fn note_forgotten(&mut self, at: At) {
+        if let Stage::Holds { known, .. } = &mut self.stage {
+            known[at] = false;
         }
     }
 

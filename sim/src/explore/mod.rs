@@ -7,6 +7,7 @@ mod canon;
 mod choice;
 mod client;
 mod converge;
+mod judge;
 mod schedule;
 mod search;
 mod setup;
@@ -21,10 +22,11 @@ use std::str::FromStr as _;
 
 use tandem::manifest::types::Mode;
 use tandem::mutant::{self, Mutant};
-use tandem::pair::StartError;
+use tandem::pair::{Pair, StartError, State};
 use tandem::seen::Marks;
 
 use choice::{At, Choice, ChoiceError};
+use client::What;
 use schedule::{Recording, play, shrunk};
 use search::search;
 use setup::Setup;
@@ -221,6 +223,32 @@ fn first(setup: &Setup, space: &Space) -> Result<World, ExploreError> {
             fence_at(setup, &mut world, 0)?;
             seat_at(setup, &mut world, 0)?;
         }
+        From::FencedAndFree => {
+            world.faults = Faults { crashes: [0, 1], fences: [1, 0], ..Faults::default() };
+            world.apply(setup, Choice::Kill(1, 0))?;
+            fence_at(setup, &mut world, 0)?;
+        }
+        From::Missed => {
+            world.faults = Faults { crashes: [0, 1], ..Faults::default() };
+            seat_at(setup, &mut world, 0)?;
+            world.apply(setup, Choice::Kill(1, 0))?;
+            alone_at(setup, &mut world, 0)?;
+        }
+        From::DiskLost => {
+            world.faults = Faults { crashes: [1, 1], ..Faults::default() };
+            world.apply(setup, Choice::Kill(0, 0))?;
+            seat_at(setup, &mut world, 1)?;
+            world.apply(setup, Choice::Burn(1, 0))?;
+            world.lose_disk(1);
+        }
+        From::HeldByThird => {
+            world.faults = Faults { crashes: [1, 0], ..Faults::default() };
+            world.apply(setup, Choice::Kill(0, 0))?;
+            alone_at(setup, &mut world, 1)?;
+            world.seat_third(setup, 1)?;
+            converge::settle(setup, &mut world)?;
+            world.apply(setup, Choice::Start(0))?;
+        }
     }
     world.planned = false;
     Ok(world)
@@ -239,6 +267,23 @@ fn seat_at(setup: &Setup, world: &mut World, at: At) -> Result<(), ExploreError>
         world.apply(setup, Choice::Tick)?;
     }
     Err(ExploreError::Begin(format!("`{}` gives nobody a seat", setup.names[at])))
+}
+
+/// Time passes until this server, whose peer is dead, serves alone; who has a seat renews it.
+fn alone_at(setup: &Setup, world: &mut World, at: At) -> Result<(), ExploreError> {
+    for _ in 0..15 {
+        converge::settle(setup, world)?;
+        if world.clients[0].may(What::Renewal, at, world.now) {
+            world.apply(setup, Choice::Renew(0, at))?;
+        }
+        let goes_alone =
+            |pair: &Pair| pair.standing().state == State::Active && pair.facts().served;
+        if world.machines[at].pair().is_some_and(goes_alone) {
+            return Ok(());
+        }
+        world.apply(setup, Choice::Tick)?;
+    }
+    Err(ExploreError::Begin(format!("`{}` does not go on alone", setup.names[at])))
 }
 
 /// Time passes until this server has fenced the other one, which is dead, and has every slot.

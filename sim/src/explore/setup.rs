@@ -20,7 +20,7 @@ use tandem::statement::{
     ApplyStatement, Keyring, MemoryKey, SignError, SignedStatement, Signs as _, Source,
 };
 
-use super::space::{Faults, Space};
+use super::space::{Faults, From, Space};
 
 /// The heartbeat, and how long time passes at once.
 pub(super) const HEARTBEAT: Span = Span::from_secs(3);
@@ -34,6 +34,8 @@ pub(super) const RENEW_AFTER: Span = Span::from_secs(9);
 pub(super) const LONG_AGO: Span = Span::from_secs(27);
 /// Somebody who asks only to see what a server would answer.
 pub(super) const STRANGER: usize = 2;
+/// Somebody who has a seat and asks nothing more.
+pub(super) const THIRD: usize = 3;
 /// The wall clocks stand still: they decide nothing here.
 const WALL: i64 = 1_800_000_000_000;
 
@@ -70,7 +72,7 @@ pub(super) struct Setup {
     second: Option<Commit>,
     product: ProductName,
     host: HostName,
-    users: [UserName; 3],
+    users: [UserName; 4],
 }
 
 impl Setup {
@@ -80,10 +82,13 @@ impl Setup {
         let config = Arc::new(config(&names, space, "l1")?);
         let commits = space.plans.iter().any(|plan| plan.commits != [0, 0]);
         let (mut trust, mut signed, mut second) = (Keyring::new(&[], &[]), Vec::new(), None);
-        if commits {
-            let operator = MemoryKey::from_seed([9; 32], "operator");
+        let operator = MemoryKey::from_seed([9; 32], "operator");
+        // One whose disk was lost has its bundle from its peer, as an operator signed it.
+        if commits || space.from == From::DiskLost {
             trust = Keyring::new(&[], &[operator.public().clone()]);
             signed.push(sign(&config, &names, Generation(1), &operator)?);
+        }
+        if commits {
             let config = Arc::new(self::config(&names, space, "l2")?);
             let statements = vec![sign(&config, &names, Generation(2), &operator)?];
             let (generation, base) = (Generation(2), Generation(1));
@@ -99,7 +104,12 @@ impl Setup {
             plans: space.plans,
             product: ProductName::new("designer")?,
             host: HostName::new("ws")?,
-            users: [UserName::new("ana")?, UserName::new("bo")?, UserName::new("cy")?],
+            users: [
+                UserName::new("ana")?,
+                UserName::new("bo")?,
+                UserName::new("cy")?,
+                UserName::new("di")?,
+            ],
         })
     }
 

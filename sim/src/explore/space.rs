@@ -70,6 +70,8 @@ pub(super) struct Space {
     pub(super) seats: u32,
     /// How many uses each client begins.
     pub(super) uses: [u8; 2],
+    /// Whether clients renew their seats and give them back, and do not only let them run out.
+    pub(super) renews: bool,
     /// Whether disks are slow also where nothing can happen to their machine any more.
     pub(super) slow: bool,
     /// Whether orders are left out that end where others end.
@@ -90,6 +92,14 @@ pub(super) enum From {
     /// The secondary died and was fenced, so that the primary has every slot, of which the first client has one; the
     /// secondary starts again, and is due its share.
     Fenced,
+    /// The same, and nobody holds anything.
+    FencedAndFree,
+    /// Both know the first client's seat; the secondary died, and the primary goes on alone.
+    Missed,
+    /// The primary died, the secondary took over and gave the first client its seat, and died with its disk.
+    DiskLost,
+    /// The primary died, the secondary took over and gave a third client a seat; the primary has just started again.
+    HeldByThird,
 }
 
 impl Space {
@@ -134,6 +144,7 @@ const SPACE: Space = Space {
     whole: true,
     seats: 1,
     uses: [1, 1],
+    renews: true,
     slow: false,
     reduce: true,
     rests: false,
@@ -220,6 +231,20 @@ pub(super) const SPACES: &[Space] = &[
         ..SPACE
     },
     Space {
+        name: "catch-up-and-crash",
+        about: "a crash of each while a secondary returns that its primary went on without",
+        plans: &CRASH_EACH,
+        from: From::Missed,
+        ..SPACE
+    },
+    Space {
+        name: "lost-disk",
+        about: "the disk of a secondary that served is lost, and a crash of either server",
+        plans: &CRASH,
+        from: From::DiskLost,
+        ..SPACE
+    },
+    Space {
         name: "handover-and-crash",
         about: "a planned handover and a crash of either server",
         plans: &[
@@ -248,6 +273,29 @@ pub(super) const SPACES: &[Space] = &[
         about: "escrow: a crash of each server while a lease and its slot go to a secondary that was fenced",
         plans: &CRASH_EACH,
         from: From::Fenced,
+        ..ESCROW
+    },
+    Space {
+        name: "escrow-free-slot-moves",
+        about: "escrow: a crash of each server while a free slot goes to a secondary that was fenced",
+        plans: &CRASH_EACH,
+        from: From::FencedAndFree,
+        ..ESCROW
+    },
+    Space {
+        name: "escrow-third-moves",
+        about: "escrow: a crash of each server while a third client's lease moves, with two seats; none is renewed",
+        plans: &CRASH_EACH,
+        from: From::HeldByThird,
+        seats: 2,
+        renews: false,
+        ..ESCROW
+    },
+    Space {
+        name: "escrow-lost-disk",
+        about: "escrow: the disk of a secondary that served is lost, and a crash of either server",
+        plans: &CRASH,
+        from: From::DiskLost,
         ..ESCROW
     },
     Space {

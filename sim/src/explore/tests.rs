@@ -36,6 +36,8 @@ fn orders_that_are_left_out_end_where_others_end() {
         Space { plans: &[NONE], uses: [1, 1], ..one },
         Space { plans: &[NONE], ..named("escrow-two-seats") },
         Space { plans: &[NONE], uses: [1, 0], ..named("hand-over-crash") },
+        Space { plans: &[NONE], uses: [1, 0], ..named("lost-disk") },
+        Space { plans: &[NONE], uses: [1, 0], ..named("catch-up-and-crash") },
     ];
     for reduced in smallest {
         let whole = searched(&Space { reduce: false, ..reduced });
@@ -61,6 +63,8 @@ fn states_of_one_name_lead_to_states_of_one_name() {
         "escrow-two-seats",
         "escrow-transfers",
         "escrow-slot-and-fence",
+        "escrow-third-moves",
+        "lost-disk",
     ] {
         let space = Space { reduce: false, ..named(space) };
         let setup = Setup::new(&space).expect("a pair");
@@ -121,6 +125,9 @@ fn slots_move_in_the_spaces_that_say_so() {
     reaches("escrow-transfers", &[NONE], &[Mark::Shifted, Mark::QuotasMoved]);
     let secondary_serves = &[Faults { crashes: [1, 0], ..NONE }];
     reaches("escrow-slot-to-slot", secondary_serves, &[Mark::Shifted]);
+    reaches("escrow-free-slot-moves", &[NONE], &[Mark::QuotasMoved]);
+    reaches("escrow-third-moves", &[NONE], &[Mark::Shifted]);
+    reaches("escrow-lost-disk", &[NONE], &[Mark::SlotsLost]);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use tandem::pair::{
 use super::canon::Canon;
 use super::choice::{At, Choice, Who};
 use super::client::{Client, Heard, Stage, What};
-use super::setup::{HEARTBEAT, STRANGER, Setup, TTL};
+use super::setup::{HEARTBEAT, Setup, THIRD, TTL};
 use super::space::{Faults, Space};
 use crate::oracle::Promise;
 
@@ -61,6 +61,8 @@ pub(super) struct World {
     pub(super) fenced: [bool; 2],
     /// The bundle that each server had last.
     pub(super) ran: [Generation; 2],
+    /// Until when a third client, who asks nothing more, believes that it has a seat.
+    pub(super) third: Option<Moment>,
 }
 
 /// One machine.
@@ -73,6 +75,8 @@ pub(super) struct Machine {
     pub(super) paused: bool,
     /// Whether its disk hangs.
     pub(super) stuck: bool,
+    /// Whether its disk has taken a write since its server started.
+    pub(super) proved: bool,
 }
 
 /// What runs on a machine.
@@ -139,6 +143,7 @@ impl World {
                 writing: VecDeque::new(),
                 paused: false,
                 stuck: false,
+                proved: false,
             })
         };
         let mut world = Self {
@@ -154,6 +159,7 @@ impl World {
             fresh: false,
             fenced: [false, false],
             ran: [Generation(0); 2],
+            third: None,
         };
         for at in [0, 1] {
             world.start(setup, at)?;
@@ -185,7 +191,7 @@ impl World {
             return out.push(Choice::Write(at));
         }
         self.inner(out);
-        self.asks(out);
+        self.asks(space, out);
         self.orders(out);
         if self.may_tick() {
             out.push(Choice::Tick);
@@ -315,7 +321,7 @@ impl World {
         self.delivers(at) && self.wire.towards[at].front().is_some_and(old)
     }
 
-    fn asks(&self, out: &mut Vec<Choice>) {
+    fn asks(&self, space: &Space, out: &mut Vec<Choice>) {
         // The clients are alike: the first that is taken notice of is the first.
         let first = self.clients[0].began || self.clients[0].waits.is_some();
         for client in &self.clients {
@@ -332,6 +338,9 @@ impl World {
                 }
                 if client.may(What::Checkout, at, self.now) {
                     out.push(Choice::Ask(client.who, at));
+                }
+                if !space.renews {
+                    continue;
                 }
                 if client.may(What::Renewal, at, self.now) {
                     out.push(Choice::Renew(client.who, at));
@@ -369,11 +378,11 @@ impl World {
     }
 
     /// Whether a server that was fenced serves before it has met the other one: the operator's word was wrong then.
-    fn is_beyond_promise(&self) -> bool {
+    pub(super) fn is_beyond_promise(&self) -> bool {
         [0, 1].into_iter().any(|at| self.fenced[at] && self.serves(at))
     }
 
-    fn serves(&self, at: At) -> bool {
+    pub(super) fn serves(&self, at: At) -> bool {
         let pair = self.machines[at].pair();
         pair.is_some_and(|pair| pair.standing().state == State::Active)
     }
@@ -446,6 +455,8 @@ impl World {
     /// Makes it happen. What cannot happen does nothing.
     pub(super) fn apply(&mut self, setup: &Setup, choice: Choice) -> Result<(), Broken> {
         self.fresh = choice.keeps_fresh() && self.fresh || choice.makes_fresh();
+        let served = [self.serves(0), self.serves(1)];
+        let connected = self.wire.open == [true, true];
         match choice {
             Choice::Plan(plan) => {
                 self.faults = setup.plans[usize::from(plan)];
@@ -513,7 +524,13 @@ impl World {
         }
         self.meet_deadlines(setup)?;
         self.note_split();
-        self.judge(setup)
+        if let Choice::Deliver(at) = choice
+            && connected
+            && served[at]
+        {
+            self.judge_stop(setup, at)?;
+        }
+        self.judge(setup, served)
     }
 
     /// What is due is done before anything else, but for what has arrived while a machine stood still.
@@ -576,6 +593,7 @@ impl World {
         let machine = self.machine(at);
         let pair = Pair::new(now, name, setup.trust(), machine.disk.clone(), false)?;
         machine.life = Life::Runs(Box::new(pair));
+        machine.proved = false;
         Ok(())
     }
 
@@ -628,6 +646,7 @@ impl World {
         for write in &*done.writes {
             machine.disk.apply(write);
         }
+        machine.proved = true;
         self.tell(setup, at, Input::Persisted(done.id))
     }
 
@@ -650,6 +669,24 @@ impl World {
         Ok(())
     }
 
+    /// A machine that is dead gets a new disk: nothing is left of what its server knew.
+    pub(super) fn lose_disk(&mut self, at: At) {
+        self.machine(at).disk = Durable::default();
+        self.ran[at] = Generation(0);
+        for client in &mut self.clients {
+            client.note_forgotten(at);
+        }
+    }
+
+    /// A third client, who asks nothing more, gets a seat at this server.
+    pub(super) fn seat_third(&mut self, setup: &Setup, at: At) -> Result<(), Broken> {
+        self.tickets += 1;
+        let command = Command::Checkout(setup.checkout(THIRD, 0, self.tickets));
+        self.order(setup, at, command)?;
+        self.third = Some(self.now + TTL);
+        Ok(())
+    }
+
     fn order(&mut self, setup: &Setup, at: At, command: Command) -> Result<(), Broken> {
         self.tell(setup, at, Input::Command(OPERATOR, Box::new(command)))
     }
@@ -664,6 +701,7 @@ impl World {
         }
         machine.life = Life::Dead;
         machine.stuck = false;
+        machine.proved = false;
         if self.wire.open[at] {
             if burns {
                 // The other side goes on with a connection that carries nothing.
@@ -718,7 +756,9 @@ impl World {
                 Effect::Reply(ticket, reply) => self.reply(setup, at, ticket, &reply)?,
                 Effect::Event(_) => {}
                 Effect::Restart { .. } => {
-                    self.machine(at).life = Life::Reopens;
+                    let machine = self.machine(at);
+                    machine.life = Life::Reopens;
+                    machine.proved = false;
                     if self.wire.open[at] {
                         self.close(at);
                     }
@@ -729,26 +769,6 @@ impl World {
             }
         }
         Ok(())
-    }
-
-    /// Whether a server that would give a stranger a seat knows every lease that somebody believes in.
-    fn knows_all(&self, setup: &Setup, at: At) -> Result<(), Broken> {
-        let Some(pair) = self.machines[at].pair() else { return Ok(()) };
-        let unknown = self.clients.iter().find(|client| match &client.stage {
-            Stage::Holds { lease, until, split, .. } => {
-                *until > self.now && !split && pair.ledger().lease(lease, self.now).is_none()
-            }
-            _ => false,
-        });
-        let Some(client) = unknown else { return Ok(()) };
-        if !grants(setup, pair.clone(), self.now) {
-            return Ok(());
-        }
-        let (who, name) = (client.who, &setup.names[at]);
-        let peer_runs = self.machines[1 - at].pair().is_some();
-        let promise = if peer_runs { Promise::Fencing } else { Promise::Durability };
-        let what = format!("client {who} holds a seat, and `{name}` grants without knowing of it");
-        Err(Broken::new(promise, what))
     }
 
     fn reply(
@@ -774,6 +794,18 @@ impl World {
         let Some(client) = self.clients.iter_mut().find(waits) else { return Ok(()) };
         match client.answered(reply, now) {
             Heard::Well => Ok(()),
+            Heard::PutOff(lease) => {
+                let (who, name) = (client.who, &setup.names[at]);
+                let pair = self.machines[at].pair();
+                let knows = pair.is_some_and(|pair| pair.ledger().lease(&lease, now).is_some());
+                if knows && self.serves(at) && !setup.is_escrow() {
+                    let what = format!(
+                        "`{name}` serves and knows the lease of client {who}, and does not renew it"
+                    );
+                    return Err(Broken::new(Promise::Outage, what));
+                }
+                Ok(())
+            }
             Heard::Lost(refusal) => {
                 let (who, name) = (client.who, &setup.names[at]);
                 let what = format!(
@@ -784,84 +816,9 @@ impl World {
             }
         }
     }
-
-    /// Follows whether the two are split from each other.
-    fn note_split(&mut self) {
-        let both = self.machines.iter().all(|machine| !matches!(machine.life, Life::Dead));
-        // The word of the one that serves, as it alone decides when the other one may count on it.
-        let paired = [0, 1]
-            .into_iter()
-            .any(|at| self.serves(at) && self.machines[at].pair().is_some_and(Pair::is_paired));
-        if !both || (!self.wire.cut && self.split && paired) {
-            self.split = false;
-        }
-        if both && self.wire.cut {
-            self.split = true;
-        }
-        if paired {
-            self.fenced = [false, false];
-        }
-        if self.split {
-            for client in &mut self.clients {
-                client.note_split();
-            }
-        }
-    }
-
-    /// Whether a server has no older bundle than it had.
-    fn keeps_bundle(&mut self, setup: &Setup, at: At) -> Result<(), Broken> {
-        let machine = &self.machines[at];
-        let runs = machine
-            .pair()
-            .map(Pair::generation)
-            .or_else(|| machine.disk.committed.as_ref().map(|committed| committed.generation));
-        let (Some(now), before) = (runs, self.ran[at]) else { return Ok(()) };
-        if now < before {
-            let name = &setup.names[at];
-            let what = format!("`{name}` went back from bundle {} to {}", before.0, now.0);
-            return Err(Broken::new(Promise::SameConfig, what));
-        }
-        self.ran[at] = now;
-        Ok(())
-    }
-
-    /// The promises that can be judged in any state.
-    fn judge(&mut self, setup: &Setup) -> Result<(), Broken> {
-        if self.is_beyond_promise() {
-            return Ok(());
-        }
-        for at in [0, 1] {
-            if !setup.is_escrow() {
-                self.knows_all(setup, at)?;
-            }
-            self.keeps_bundle(setup, at)?;
-        }
-        let holders = || self.clients.iter().filter(|client| client.believes(self.now));
-        let held = holders().count();
-        let may_exceed = !setup.is_escrow() && holders().any(Client::split);
-        if held > setup.seats && !may_exceed {
-            let what = format!("{held} seats are held where there are {}", setup.seats);
-            return Err(Broken::new(Promise::Capacity, what));
-        }
-        Ok(())
-    }
 }
 
 /// Whether this says that a server leads, and that whoever says so does not serve.
 fn hands_over(hello: &Hello, to: &ServerName) -> bool {
     hello.state != State::Active && hello.lead.as_ref().is_some_and(|lead| lead.server == *to)
-}
-
-/// Whether a server would give a stranger a seat.
-fn grants(setup: &Setup, mut pair: Pair, now: Moment) -> bool {
-    let mut effects = Vec::new();
-    let request = setup.checkout(STRANGER, 0, 0);
-    let command = Box::new(Command::Checkout(request));
-    pair.handle(Setup::now(now), Input::Command(Ticket(u64::MAX), command), &mut effects);
-    !effects.iter().any(|effect| match effect {
-        Effect::Reply(Ticket(u64::MAX), reply) => matches!(**reply, Reply::Refused(_)),
-        // It notices that it stood still, and answers nobody.
-        Effect::Restart { .. } => true,
-        _ => false,
-    })
 }
