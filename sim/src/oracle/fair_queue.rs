@@ -19,6 +19,8 @@ use crate::oracle::{Promise, View, Violation};
 const KEPT: u64 = 55_000;
 /// No place is left for longer than this: a minute and a little more.
 const LEFT: u64 = 65_000;
+/// How soon after a fault a server has begun to serve, as a multiple of `aloneAfter`.
+const BEGINS_WITHIN: u64 = 2;
 /// How long a request and its answer may be on their way, together.
 const ON_ITS_WAY: u64 = 4_200;
 /// How long a request is held at most.
@@ -64,9 +66,17 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
             given.filter_map(|given| Some(Had { given, asked: asking.requests.first()?.asked }));
         holders.entry(asking.holder()).or_default().extend(had);
     }
+    // Places that may have been there and got nothing, whatever their holders were told.
+    let may_be_left = |asking: &&Asking<'_>| {
+        let waits = asking.requests.iter().any(|one| {
+            matches!(one.ask, Ask::Checkout { wait_ms: Some(_), .. }) || one.got(202).is_some()
+        });
+        waits && asking.requests.iter().all(|one| one.given().is_none())
+    };
+    let left: Vec<&Asking<'_>> = uses.values().filter(may_be_left).collect();
     for asking in uses.values() {
         let had = holders.get(&asking.holder()).map_or(&[][..], Vec::as_slice);
-        let Some(first) = asking.first(view, &waiting, had) else { continue };
+        let Some(first) = asking.first(view, &left, had) else { continue };
         violations.extend(asking.passed_elsewhere(first, view, &waiting));
         let Some((server, given)) = asking.served_by_one() else { continue };
         if view.was_emptied(server, 0, given) {
@@ -98,9 +108,13 @@ impl Asking<'_> {
 
     /// When its holder asked first: by it, or by another place that it left so lately that its seat is kept. Where it `had` a
     /// seat since, that place stands where the use stood that was given it.
-    fn first(&self, view: &View<'_>, waiting: &[&Self], had: &[Had]) -> Option<u64> {
+    fn first(&self, view: &View<'_>, left: &[&Self], had: &[Had]) -> Option<u64> {
         let first = self.requests.first()?.asked;
-        let of_holder = waiting.iter().filter(|other| other.holder() == self.holder());
+        // A server that begins to serve keeps every place for a minute.
+        let longest = view.in_force(first, first).iter().map(|terms| terms.alone_after).max()?;
+        let faults = view.faults.iter().filter(|(at, _)| *at <= first);
+        let serves = faults.map(|(at, _)| at + BEGINS_WITHIN * longest).max().unwrap_or(0);
+        let of_holder = left.iter().filter(|other| other.holder() == self.holder());
         let left = of_holder.filter_map(|other| {
             let before = other.requests.iter().filter(|one| one.asked <= first);
             // What is sent to a dead server is sent again once it is back.
@@ -108,7 +122,7 @@ impl Asking<'_> {
                 None => one.asked.max(view.started(one.to, first)),
                 Some(_) => one.asked,
             });
-            let last = came.max()?;
+            let last = came.max()?.max(serves);
             let began = other.requests.first()?.asked;
             let since = had.iter().filter(|had| began < had.given && had.given < first);
             let stands = since.map(|had| had.asked).chain([began]).max()?;
