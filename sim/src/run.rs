@@ -160,6 +160,10 @@ impl Run {
         self.numbers = Numbers::of_view(&view, &gaps);
         self.violations = plan.promises.iter().flat_map(|one| one.judge_view(&view)).collect();
         self.violations.sort_by_key(|one| (one.at, one.promise));
+        for at in plan.expected.iter().filter(|one| one.equal).map(|one| one.at.ms()) {
+            let difference = crate::oracle::convergence::difference(&view, at);
+            self.unmet.extend(difference.map(|what| Unmet { at, what }));
+        }
         if let Some(limit) = plan.gap.map(Span::ms) {
             for gap in &gaps {
                 if gap.ms >= limit {

@@ -330,6 +330,9 @@ pub struct Expectation {
     /// The server that stays silent, ready to take over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standby: Option<String>,
+    /// How the two ledgers are, as they stand on the disks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledgers: Option<Ledgers>,
     /// Nobody is without a seat that they are entitled to, where one is free, for longer: `<5s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<Limit>,
@@ -339,6 +342,14 @@ pub struct Expectation {
     /// The promises that are judged. Absent everywhere: all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub always: Option<Vec<crate::oracle::Promise>>,
+}
+
+/// How the ledgers of two servers are to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Ledgers {
+    /// They have the same leases, but for one that is just being given, renewed or returned.
+    Equal,
 }
 
 /// Why a scenario cannot be run.
@@ -533,13 +544,13 @@ impl Step {
 
 impl Expectation {
     fn problem(&self) -> Option<&'static str> {
-        let states = self.active.is_some() || self.standby.is_some();
+        let states = self.active.is_some() || self.standby.is_some() || self.ledgers.is_some();
         let timed = self.at.is_some() || self.by.is_some();
         let whole = self.gap.is_some() || self.lost.is_some() || self.always.is_some();
         if self.at.is_some() && self.by.is_some() {
             Some("it takes `at` or `by`, not both")
         } else if states != timed {
-            Some("`active` and `standby` go with `at` or `by`")
+            Some("`active`, `standby` and `ledgers` go with `at` or `by`")
         } else if !states && !whole {
             Some("it says nothing")
         } else if states && whole {
@@ -586,7 +597,7 @@ mod tests {
     #[test]
     fn an_expectation_goes_together() {
         let text = "scenario: x\nexpect:\n  - active: primary\n";
-        insta::assert_snapshot!(error(text), @"expectation 1: `active` and `standby` go with `at` or `by`");
+        insta::assert_snapshot!(error(text), @"expectation 1: `active`, `standby` and `ledgers` go with `at` or `by`");
         let text = "scenario: x\nexpect:\n  - at: 1s\n    by: 2s\n    active: primary\n";
         insta::assert_snapshot!(error(text), @"expectation 1: it takes `at` or `by`, not both");
     }

@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 
 use crate::history::{Ask, Event, Terms};
+use crate::oracle::view::Exchange;
 use crate::oracle::{Promise, View, Violation};
 
 /// How long after the last fault the two must agree, beside the waits of the protocol, in milliseconds.
@@ -19,14 +20,19 @@ const AGREE_AFTER: u64 = 60_000;
 type Disk<'a> = (&'a Option<String>, &'a Vec<String>);
 
 pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
+    let judged = looks(view).into_iter().map(|(at, disks)| judge_at(view, at, disks));
+    judged.flatten().collect()
+}
+
+/// What was on the disks whenever they were looked at.
+fn looks<'a>(view: &View<'a>) -> BTreeMap<u64, BTreeMap<&'a str, Disk<'a>>> {
     let mut looks: BTreeMap<u64, BTreeMap<&str, Disk<'_>>> = BTreeMap::new();
     for entry in view.entries {
         if let Event::OnDisk { server, bundle, leases, .. } = &entry.event {
             looks.entry(entry.at).or_default().insert(server, (bundle, leases));
         }
     }
-    let judged = looks.into_iter().map(|(at, disks)| judge_at(view, at, disks));
-    judged.flatten().collect()
+    looks
 }
 
 /// Whether the two count on each other for long enough.
@@ -100,6 +106,32 @@ fn judge_at(view: &View<'_>, at: u64, disks: BTreeMap<&str, Disk<'_>>) -> Vec<Vi
         }
     }
     violations
+}
+
+/// What one of the two disks has at a time when a scenario expects them to be equal, and the other has not.
+pub(crate) fn difference(view: &View<'_>, at: u64) -> Option<String> {
+    let disks = looks(view).remove(&at).unwrap_or_default();
+    let mut disks = disks.into_iter();
+    let (Some((a, (_, leases_a))), Some((b, (_, leases_b)))) = (disks.next(), disks.next()) else {
+        return Some("not both disks were read".to_owned());
+    };
+    let sides = [(a, b, leases_a, leases_b), (b, a, leases_b, leases_a)];
+    sides.into_iter().find_map(|(has, lacks, leases, others)| {
+        let id = leases.iter().find(|id| !others.contains(id) && !is_changing(view, id, at))?;
+        Some(format!("`{has}` has the lease {id}, and `{lacks}` has not"))
+    })
+}
+
+/// Whether a lease is just then given, renewed or returned: one disk has it first.
+fn is_changing(view: &View<'_>, id: &str, at: u64) -> bool {
+    let is_open = |exchange: &&Exchange<'_>| {
+        let answered = exchange.answer.as_ref().map_or(u64::MAX, |reply| reply.at);
+        (exchange.asked..=answered).contains(&at)
+    };
+    view.exchanges.iter().filter(is_open).any(|exchange| match exchange.ask {
+        Ask::Renew { lease, .. } | Ask::Release { lease, .. } => lease == id,
+        _ => exchange.given().is_some_and(|(_, lease)| lease.id == id),
+    })
 }
 
 /// The products of which more seats are held at the end than there are, though the bundle that ran all along says that
@@ -214,5 +246,23 @@ mod tests {
             }
             assert_eq!(story.judged(PROMISE).contains("none was revoked"), seen, "{until}");
         }
+    }
+
+    #[test]
+    fn equal_ledgers_have_the_same_leases_but_for_one_that_is_on_its_way() {
+        let mut story = Story::started();
+        story.grant(100, "ana", "lic-a", "L1");
+        story.grant(200, "bo", "lic-a", "L2");
+        story.release(900, "bo", "lic-a", "L2");
+        let mut seen = Vec::new();
+        for (at, leases) in [(400, ["L1", "L2"]), (500, ["L1", "L3"]), (900, ["L1", "L2"])] {
+            story.on_disk(at, "lic-a", &leases);
+            story.on_disk(at, "lic-b", &["L1"]);
+            seen.push(story.seen(|view| super::difference(view, at)));
+        }
+        let has = |id: &str| Some(format!("`lic-a` has the lease {id}, and `lic-b` has not"));
+        assert_eq!(seen, [has("L2"), has("L3"), None]);
+        let unread = story.seen(|view| super::difference(view, 950));
+        assert_eq!(unread.as_deref(), Some("not both disks were read"));
     }
 }

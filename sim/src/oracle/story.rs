@@ -8,7 +8,7 @@ use tandem::name::UserPattern;
 use crate::history::{
     Answered, Ask, Entry, Event, Fault, Lease, License, Limits, Rights, ServerTerms, Terms, Whom,
 };
-use crate::oracle::Promise;
+use crate::oracle::{Promise, View};
 
 /// How long an answer takes.
 const TRIP: u64 = 10;
@@ -317,11 +317,16 @@ impl Story {
         self.note(at, "world", Event::OnDisk { server: server.into(), generation, bundle, leases });
     }
 
-    /// What the oracle of a promise says of this story.
-    pub(crate) fn judged(&self, promise: Promise) -> String {
+    /// What can be seen of this story.
+    pub(crate) fn seen<T>(&self, look: impl FnOnce(&View<'_>) -> T) -> T {
         let mut entries = self.entries.clone();
         entries.sort_by_key(|entry| entry.at);
-        let violations = promise.judge(&entries);
+        look(&View::of(&entries))
+    }
+
+    /// What the oracle of a promise says of this story.
+    pub(crate) fn judged(&self, promise: Promise) -> String {
+        let violations = self.seen(|view| promise.judge_view(view));
         assert!(violations.iter().all(|violation| violation.promise == promise));
         let lines = violations.iter().map(|one| format!("{}ms {}", one.at, one.what));
         lines.collect::<Vec<_>>().join("; ")

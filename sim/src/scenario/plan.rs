@@ -157,6 +157,8 @@ pub struct Expected {
     pub active: Option<String>,
     /// Who is standby.
     pub standby: Option<String>,
+    /// Whether the two disks have the same leases.
+    pub equal: bool,
 }
 
 /// How many clients there are where nothing else is said.
@@ -267,7 +269,12 @@ fn expected(
         |word: &Option<String>| word.as_ref().map(|word| server(manifest, word)).transpose();
     let time = expectation.at.as_ref().or(expectation.by.as_ref());
     let (active, standby) = (named(&expectation.active)?, named(&expectation.standby)?);
-    Ok(time.map(|time| Expected { at: time.resolve(timing), active, standby }))
+    Ok(time.map(|time| Expected {
+        at: time.resolve(timing),
+        active,
+        standby,
+        equal: expectation.ledgers.is_some(),
+    }))
 }
 
 impl Action {
