@@ -69,7 +69,8 @@ impl World {
     fn judge_disk(&self, setup: &Setup, at: At) -> Result<(), Broken> {
         let machine = &self.machines[at];
         let hangs = machine.writing.front().is_some_and(|one| one.since + FAILOVER <= self.now);
-        if hangs && !machine.paused && self.serves(at) {
+        // One that stood still has a write that is as old, and has not looked yet.
+        if hangs && machine.stuck && !machine.paused && self.serves(at) {
             let (name, ms) = (&setup.names[at], FAILOVER.ms());
             let what = format!("`{name}` serves although its disk has hung for {ms} ms");
             return Err(Broken::new(Promise::Failover, what));
