@@ -2,7 +2,7 @@
 //! went: 0 held, 1 violated, 3 did not converge, 4 the simulator itself failed, 64 usage.
 
 mod fuzz;
-mod interrupt;
+pub(crate) mod interrupt;
 pub(crate) mod mode;
 mod mutants;
 pub(crate) mod progress;
@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::ProgressBar;
+use interrupt::Interrupt;
 use progress::Lines;
 use tandem::measure::Timestamp;
 use tandem::mutant::Mutant;
@@ -266,14 +267,7 @@ pub fn run() -> ExitCode {
     let done = match cli.verb {
         Verb::List { format } => list(format).map(|()| Verdict::Held),
         Verb::Explore(args) => match explore::run(&args) {
-            Ok((text, held)) => {
-                let verdict = if held { Verdict::Held } else { Verdict::Violated };
-                print(&text).map(|()| verdict)
-            }
-            Err(explore::Failure::Write { file, error }) => {
-                say(&format!("error: {}: {error}\n", file.display()));
-                return ExitCode::from(UNWRITTEN);
-            }
+            Ok((text, verdict)) => print(&text).map(|()| verdict),
             Err(failure) => {
                 say(&format!("error: {failure}\n"));
                 return ExitCode::from(USAGE);
@@ -458,6 +452,7 @@ fn run_all(args: &RunArgs, prepared: &[Prepared]) -> io::Result<Verdict> {
     let jobs = jobs(args.jobs);
     let progress = progress(prepared.iter().map(|one| one.seeds.len()).sum::<usize>() as u64);
     let lines = Lines::default();
+    let interrupt = Interrupt::listen()?;
     let mut campaigns = Vec::new();
     for (at, Prepared { name, setup, seeds }) in prepared.iter().enumerate() {
         progress.set_message(name.clone());
@@ -471,6 +466,7 @@ fn run_all(args: &RunArgs, prepared: &[Prepared]) -> io::Result<Verdict> {
                 let (seeds, of) = (progress.position(), prepared.len());
                 format!("{seeds} seeds in {seconds} s, now {name}, scenario {} of {of}\n", at + 1)
             });
+            !interrupt.came()
         };
         let runs = campaign(seeds, jobs, &run, &done);
         campaigns.push(Campaign {
@@ -482,6 +478,9 @@ fn run_all(args: &RunArgs, prepared: &[Prepared]) -> io::Result<Verdict> {
             notes: notes(setup),
             runs,
         });
+        if interrupt.came() {
+            break;
+        }
     }
     progress.finish_and_clear();
     // First what is seen at once: a file that cannot be written does not take it along.
@@ -496,7 +495,12 @@ fn run_all(args: &RunArgs, prepared: &[Prepared]) -> io::Result<Verdict> {
     if let (Some(file), Some(run)) = (&args.history, last(&campaigns)) {
         write(file, &history::write(&run.entries)?)?;
     }
-    Ok(verdict(&campaigns))
+    let (done, of) = (progress.position(), progress.length().unwrap_or(0));
+    if done == of {
+        return Ok(verdict(&campaigns));
+    }
+    say(&format!("interrupted: {done} of {of} seeds were run\n"));
+    Ok(verdict(&campaigns).max(Verdict::Interrupted))
 }
 
 /// How many runs at once.

@@ -223,7 +223,7 @@ fn hunt_in(
             let whole = |seed: u64| by_whole && seed.is_multiple_of(BATCH);
             let world = |seed| if whole(seed) { World::Turmoil } else { World::Core };
             let seeds: Vec<_> = (from..from + BATCH).map(|seed| (seed, world(seed))).collect();
-            for mutated in campaign(&seeds, effort.jobs, &run, &|_| {}) {
+            for mutated in campaign(&seeds, effort.jobs, &run, &|_| true) {
                 let seed = mutated.seed;
                 let mut by = seen_by(&mutated);
                 if !by.is_empty() && mutant != Mutant::RoleNotInSignature {

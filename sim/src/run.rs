@@ -83,6 +83,8 @@ pub struct Run {
 pub enum Verdict {
     /// Every promise was kept and every expectation met.
     Held,
+    /// Somebody ended it before everything was run.
+    Interrupted,
     /// All was kept, but the pair did not come to rest in time.
     Unsettled,
     /// A promise was broken, or an expectation not met.
@@ -97,6 +99,8 @@ impl Verdict {
     pub const fn exit_code(self) -> u8 {
         match self {
             Self::Held => 0,
+            // 128 and the number of SIGINT.
+            Self::Interrupted => 130,
             Self::Violated => 1,
             Self::Unsettled => 3,
             Self::Failed => 4,
@@ -108,6 +112,7 @@ impl Verdict {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Held => "held",
+            Self::Interrupted => "interrupted",
             Self::Violated => "violated",
             Self::Unsettled => "did not converge",
             Self::Failed => "the simulator failed",
@@ -207,12 +212,13 @@ pub fn both_worlds(seeds: std::ops::Range<u64>, one_in: u64) -> Vec<(u64, World)
     jobs
 }
 
-/// Runs every seed where it is to be run, so many at once. The results are in the order of seed and world.
+/// Runs every seed where it is to be run, so many at once, for as long as `done` says to go on. The results are in the order
+/// of seed and world.
 pub fn campaign(
     seeds: &[(u64, World)],
     jobs: usize,
     run: &(dyn Fn(u64, World) -> Run + Sync),
-    done: &(dyn Fn(&Run) + Sync),
+    done: &(dyn Fn(&Run) -> bool + Sync),
 ) -> Vec<Run> {
     let next = AtomicUsize::new(0);
     let runs = Mutex::new(Vec::with_capacity(seeds.len()));
@@ -225,7 +231,9 @@ pub fn campaign(
                         World::Core => caught(*seed, || run(*seed, *world)),
                     };
                     let result = Run { world: *world, ..result };
-                    done(&result);
+                    if !done(&result) {
+                        next.store(seeds.len(), Ordering::Relaxed);
+                    }
                     runs.lock().unwrap_or_else(PoisonError::into_inner).push(result);
                 }
             });
@@ -332,7 +340,7 @@ mod tests {
     fn results_are_in_the_order_of_the_seeds_whoever_is_first() {
         let run = |seed, _| Run { seed, trace: format!("t{seed}"), ..Run::default() };
         let jobs = [(3, World::Core), (1, World::Turmoil), (2, World::Core), (1, World::Core)];
-        let runs = campaign(&jobs, 2, &run, &|_| {});
+        let runs = campaign(&jobs, 2, &run, &|_| true);
         let order: Vec<_> = runs.iter().map(|run| (run.seed, run.world.as_str())).collect();
         assert_eq!(order, [(1, "core"), (1, "turmoil"), (2, "core"), (3, "core")]);
         assert!(runs.iter().all(|run| run.verdict() == Verdict::Held));
@@ -344,10 +352,18 @@ mod tests {
             assert!(seed != 2, "two is too many");
             Run { seed, ..Run::default() }
         };
-        let runs = campaign(&[1, 2, 3].map(|seed| (seed, World::Core)), 2, &run, &|_| {});
+        let runs = campaign(&[1, 2, 3].map(|seed| (seed, World::Core)), 2, &run, &|_| true);
         let verdicts: Vec<_> = runs.iter().map(Run::verdict).collect();
         assert_eq!(verdicts, [Verdict::Held, Verdict::Failed, Verdict::Held]);
         assert_eq!(runs[1].failure.as_deref(), Some("panicked: two is too many"));
+    }
+
+    #[test]
+    fn whoever_ends_a_campaign_keeps_what_was_run() {
+        let run = |seed, _| Run { seed, ..Run::default() };
+        let seeds = [1, 2, 3].map(|seed| (seed, World::Core));
+        let runs = campaign(&seeds, 1, &run, &|run| run.seed < 2);
+        assert_eq!(runs.iter().map(|run| run.seed).collect::<Vec<_>>(), [1, 2]);
     }
 
     #[test]

@@ -29,7 +29,7 @@ fn holds(name: &str) {
         World::Core => core_world::run(&setup, seed),
         World::Turmoil => turmoil_world::run(&setup, seed),
     };
-    let runs = campaign(&seeds, 2, &run, &|_| {});
+    let runs = campaign(&seeds, 2, &run, &|_| true);
     let campaign = Campaign {
         scenario: name.into(),
         subject: setup.subject.name.clone(),

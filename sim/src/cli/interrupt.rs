@@ -13,14 +13,14 @@ const ENDED: i32 = 130;
 
 /// Whether somebody wants the work to end.
 #[derive(Clone, Debug)]
-pub(super) struct Interrupt(Arc<AtomicBool>);
+pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
     /// Listens from now on, on a thread of its own.
     ///
     /// # Errors
     /// The system does not let it.
-    pub(super) fn listen() -> io::Result<Self> {
+    pub(crate) fn listen() -> io::Result<Self> {
         let came = Arc::new(AtomicBool::new(false));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut stop = {
@@ -41,7 +41,7 @@ impl Interrupt {
     }
 
     /// Whether it came.
-    pub(super) fn came(&self) -> bool {
+    pub(crate) fn came(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }

@@ -123,7 +123,7 @@ pub fn whole(mode: Mode) -> Vec<&'static str> {
     spaces.map(|space| space.name).collect()
 }
 
-/// Searches a space. `progress` is told now and then how many states were seen.
+/// Searches a space. `progress` is told now and then how many states were seen, and says whether to go on.
 ///
 /// # Errors
 /// There is no such space, or no pair to search.
@@ -131,7 +131,7 @@ pub fn explore(
     name: &str,
     bounds: Bounds,
     mutant: Option<Mutant>,
-    progress: &(dyn Fn(u64) + Sync),
+    progress: &(dyn Fn(u64) -> bool + Sync),
 ) -> Result<Explored, ExploreError> {
     let space = Space::named(name).ok_or_else(|| ExploreError::NoSpace(name.to_owned()))?;
     let setup = Setup::new(space)?;

@@ -136,13 +136,13 @@ struct Shared<'a> {
     broken: Mutex<Option<(Vec<Choice>, Broken)>>,
 }
 
-/// Searches a space from a state on. `progress` is told now and then how many states there are.
+/// Searches a space from a state on. `progress` is told now and then how many states there are, and says whether to go on.
 pub(super) fn search(
     setup: &Setup,
     space: &Space,
     first: World,
     bounds: Bounds,
-    progress: &(dyn Fn(u64) + Sync),
+    progress: &(dyn Fn(u64) -> bool + Sync),
 ) -> Outcome {
     let mut choices = Vec::new();
     first.choices(space, &mut choices);
@@ -206,7 +206,7 @@ fn wander(stack: &mut [Node], tried: u64, stream: &mut Stream) {
 }
 
 impl Shared<'_> {
-    fn work(&self, progress: &(dyn Fn(u64) + Sync)) {
+    fn work(&self, progress: &(dyn Fn(u64) -> bool + Sync)) {
         let mut canon = Canon::default();
         let mut stack: Vec<Node> = Vec::new();
         let mut tried = 0_u64;
@@ -228,7 +228,10 @@ impl Shared<'_> {
             };
             tried += 1;
             if tried.is_multiple_of(1024) {
-                progress(self.states.load(Ordering::Relaxed));
+                if !progress(self.states.load(Ordering::Relaxed)) {
+                    self.cut_short.store(true, Ordering::Relaxed);
+                    self.stop.store(true, Ordering::Relaxed);
+                }
                 if self.idle.load(Ordering::Relaxed) > 0 && stack.len() > 1 {
                     self.give(&mut stack);
                 }

@@ -20,7 +20,7 @@ const BOUNDS: Bounds = Bounds { jobs: 1, states: u64::MAX, depth: u64::MAX };
 fn searched(space: &Space) -> Outcome {
     let setup = Setup::new(space).expect("a pair");
     let first = first(&setup, space).expect("a beginning");
-    search(&setup, space, first, BOUNDS, &|_| {})
+    search(&setup, space, first, BOUNDS, &|_| true)
 }
 
 #[test]
@@ -133,13 +133,15 @@ fn slots_move_in_the_spaces_that_say_so() {
 #[test]
 fn a_calm_pair_is_searched_whole_by_one_thread_or_two() {
     let bounds = |jobs| Bounds { jobs, ..BOUNDS };
-    let one = explore("calm", bounds(1), None, &|_| {});
-    let two = explore("calm", bounds(2), None, &|_| {});
+    let one = explore("calm", bounds(1), None, &|_| true);
+    let two = explore("calm", bounds(2), None, &|_| true);
     let (one, two) = (one.expect("a search"), two.expect("a search"));
     assert!(one.exhausted && two.exhausted);
     assert!(one.violated.is_none() && two.violated.is_none());
-    let short = explore("calm", Bounds { depth: 40, ..BOUNDS }, None, &|_| {}).expect("a search");
+    let short = explore("calm", Bounds { depth: 40, ..BOUNDS }, None, &|_| true).expect("a search");
     assert!(!short.exhausted);
+    let ended = explore("calm", bounds(1), None, &|_| false).expect("a search");
+    assert!(!ended.exhausted && ended.states < one.states);
 }
 
 #[test]

@@ -10,8 +10,11 @@ use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use tandem::mutant::Mutant;
 
+use crate::cli::interrupt::Interrupt;
 use crate::cli::mode::ModeArg;
 use crate::cli::progress::{self, Lines};
+use crate::cli::say;
+use crate::run::Verdict;
 
 use super::{Bounds, ExploreError, Explored, explore, replay, whole};
 
@@ -70,21 +73,16 @@ pub enum Failure {
         /// Why.
         error: io::Error,
     },
-    /// A file cannot be written.
-    #[error("{}: {error}", .file.display())]
-    Write {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
+    /// Nobody could end it.
+    #[error("Ctrl-C cannot be listened for: {0}")]
+    Deaf(#[from] io::Error),
 }
 
-/// Searches as the arguments say: gives what is to be printed, and whether every promise held.
+/// Searches as the arguments say: gives what is to be printed, and how it ended.
 ///
 /// # Errors
-/// Nothing was searched, or the choices that broke a promise cannot be written.
-pub fn run(args: &Args) -> Result<(String, bool), Failure> {
+/// Nothing was searched.
+pub fn run(args: &Args) -> Result<(String, Verdict), Failure> {
     if let Some(file) = &args.replay {
         let text = std::fs::read_to_string(file)
             .map_err(|error| Failure::Read { file: file.clone(), error })?;
@@ -95,7 +93,8 @@ pub fn run(args: &Args) -> Result<(String, bool), Failure> {
             None => "every promise holds\n".to_owned(),
         };
         text += &verdict;
-        return Ok((text, broken.is_none()));
+        let verdict = if broken.is_none() { Verdict::Held } else { Verdict::Violated };
+        return Ok((text, verdict));
     }
     let spaces: Vec<String> = match &args.space {
         Some(space) => vec![space.clone()],
@@ -107,6 +106,7 @@ pub fn run(args: &Args) -> Result<(String, bool), Failure> {
         depth: args.depth.unwrap_or(u64::MAX),
     };
     let progress = progress();
+    let interrupt = Interrupt::listen()?;
     let mut found = Vec::new();
     for space in &spaces {
         progress.set_message(space.clone());
@@ -116,23 +116,27 @@ pub fn run(args: &Args) -> Result<(String, bool), Failure> {
         let explored = explore(space, bounds, args.mutant, &|states| {
             progress.set_position(states);
             lines.beside(&progress, |seconds| format!("{space}: {states} states in {seconds} s\n"));
+            !interrupt.came()
         })?;
         let violated = explored.violated.is_some();
         found.push(explored);
-        if violated {
+        if violated || interrupt.came() {
             break;
         }
     }
     progress.finish_and_clear();
-    let held = found.iter().all(|one| one.violated.is_none());
-    let mut recorded = None;
+    let (mut recorded, mut unwritten) = (None, false);
     for one in &found {
         if let Some(violated) = &one.violated {
             let name = format!("explore-{}.json", one.space);
             let file = args.record.clone().unwrap_or_else(|| PathBuf::from(name));
-            std::fs::write(&file, &violated.recording)
-                .map_err(|error| Failure::Write { file: file.clone(), error })?;
-            recorded = Some(file);
+            match std::fs::write(&file, &violated.recording) {
+                Ok(()) => recorded = Some(file),
+                Err(error) => {
+                    unwritten = true;
+                    say(&format!("error: {}: {error}\n", file.display()));
+                }
+            }
         }
     }
     let file = recorded.map(|file| file.display().to_string());
@@ -143,7 +147,18 @@ pub fn run(args: &Args) -> Result<(String, bool), Failure> {
                 + "\n"
         }
     };
-    Ok((text, held))
+    let verdict = if unwritten {
+        Verdict::Failed
+    } else if found.iter().any(|one| one.violated.is_some()) {
+        Verdict::Violated
+    } else if interrupt.came()
+        && (found.len() < spaces.len() || !found.iter().all(|one| one.exhausted))
+    {
+        Verdict::Interrupted
+    } else {
+        Verdict::Held
+    };
+    Ok((text, verdict))
 }
 
 fn document(found: &[Explored], file: Option<&str>) -> Value {
