@@ -55,10 +55,11 @@ pub(crate) async fn start(
 ) -> Result<Running, Failure> {
     let name = quote(described.name.as_str()).clone();
     let listen = SocketAddr::new(address(described)?, described.port);
-    let directory = Directory::open(&state.join(described.name.as_str()))
+    let data = state.join(described.name.as_str());
+    let cannot = || format!("{name} cannot start from {}", quote(&data.display().to_string()));
+    let directory = Directory::open(&data)
         .context(|| format!("the data directory of {name} cannot be made"))?;
-    let identity =
-        load_identity(&directory, &*cx.world.entropy).context(|| format!("{name} cannot start"))?;
+    let identity = load_identity(&directory, &*cx.world.entropy).context(cannot)?;
     let mut options = ServerOptions::new(described.name.clone(), listen);
     options.trust = vec![key.public().clone()];
     let started =
@@ -68,7 +69,7 @@ pub(crate) async fn start(
             &error,
             ServeError::Listen { error, .. } if error.kind() == std::io::ErrorKind::AddrInUse
         );
-        let failure = Failure::from(error).with_context(format!("{name} cannot start"));
+        let failure = Failure::from(error).with_context(cannot());
         if is_taken {
             failure.with_help(format!(
                 "something listens on port {} already: stop it (is `tandem up` running elsewhere?), or give {name} \

@@ -120,8 +120,11 @@ fn stored(
         Against::Bundle(bundle) => compared(bundle.clone()),
         Against::Manifest(loaded) => {
             let bundle = loaded.bundle().ok_or_else(|| {
+                diagnostics::tell(&loaded.findings);
                 Failure::new(format!("the manifest of {} cannot be understood", quote(label)))
-                    .with_help("compare with a revision whose manifest is valid")
+                    .with_help(
+                        "compare with a revision whose manifest is valid, or with a whole file",
+                    )
             })?;
             compared(bundle.context(|| format!("{} is no configuration", quote(label)))?)
         }

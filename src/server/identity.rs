@@ -31,7 +31,7 @@ pub enum IdentityError {
     Malformed,
     /// Another process makes the key just now.
     #[error(
-        "another process uses this data directory: stop it, or give this server its own `--data`"
+        "another process uses this data directory: stop it, or let this server have another one"
     )]
     Locked,
 }

@@ -34,7 +34,7 @@ const CACHE_BYTES: usize = 16 * 1024 * 1024;
 pub enum StoreError {
     /// Another process has the data directory.
     #[error(
-        "another process uses this data directory: stop it, or give this server its own `--data`"
+        "another process uses this data directory: stop it, or let this server have another one"
     )]
     Locked,
     /// The file was written by a later version.
@@ -170,7 +170,10 @@ fn open_database(medium: Arc<dyn Medium>) -> Result<Database, StoreError> {
         .create_with_backend(backend::Backend(medium))
         .map_err(|error| match error {
             redb::DatabaseError::Storage(redb::StorageError::Io(error))
-                if error.kind() != io::ErrorKind::InvalidData =>
+                if !matches!(
+                    error.kind(),
+                    io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+                ) =>
             {
                 StoreError::Disk(error)
             }
@@ -532,6 +535,11 @@ mod tests {
         let truth = Store::open(&directory).expect("the store").1;
         let path = directory.path().join(DATABASE);
         let whole = std::fs::read(&path).expect("the file");
+        for length in [1, 100, 5_000, whole.len() - 1] {
+            std::fs::write(&path, &whole[..length]).expect("a file");
+            let error = Store::open(&directory).expect_err("it is cut off");
+            assert!(matches!(error, StoreError::Damaged { .. }), "{length}: {error:?}");
+        }
         for at in (0..whole.len()).step_by(997) {
             let mut bytes = whole.clone();
             bytes[at] ^= 0x10;

@@ -52,6 +52,11 @@ struct Item {
 /// A file that is there is not what its name says, what is missing cannot be made to match it, or a file cannot be
 /// written. Nothing is written unless everything can be made.
 pub(crate) fn write(directory: &Path, world: &World) -> Result<Vec<(&'static str, Deed)>, Failure> {
+    if directory.exists() && !directory.is_dir() {
+        let name = quote(&directory.display().to_string());
+        return Err(Failure::new(format!("{name} is there and is no directory"))
+            .with_help("name a directory, or none to write here"));
+    }
     let there = There(directory);
     let mut items = Vec::new();
     for item in all(there, world)? {
