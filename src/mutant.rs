@@ -66,6 +66,10 @@ named! {
         NewcomerPasses = "newcomer-passes",
         /// Waiters of the other server lose their places when two ledgers are merged.
         MergeLosesOrder = "merge-loses-order",
+        /// A place that ended at one server comes back when two ledgers are merged.
+        EndedPlacesReturn = "ended-places-return",
+        /// A place that a holder left keeps its turn when the holder is given a seat by another one.
+        TurnNeverEnds = "turn-never-ends",
         /// An active server that was paused wakes up and keeps serving.
         WakesServing = "wakes-serving",
         /// A server that hands service over keeps serving until its peer asks for it.

@@ -19,6 +19,12 @@ named! {
         WaiterServed = "waiter-served",
         /// Somebody who waited was dropped, since nobody asked for it.
         WaiterDropped = "waiter-dropped",
+        /// A seat that was kept for one place went to another one of its holder.
+        KeptSeatTaken = "kept-seat-taken",
+        /// A holder was given a seat, and its other places stand behind.
+        TurnEnded = "turn-ended",
+        /// A place in the queue was found to have ended at the other server.
+        PlaceEnded = "place-ended",
         /// Somebody who waited was refused, since a new bundle gives it no seat.
         WaiterUnentitled = "waiter-unentitled",
         /// A lease was adopted by its token.

@@ -51,7 +51,9 @@ pub const fn scene(mutant: Mutant) -> Scene {
         M::BundleNotSaved => (P::SameConfig, "reload-during-failover"),
         M::KeepsBundle => (P::SameConfig, "degraded-apply"),
         M::BorrowDropped | M::RenewsUnentitled => (P::Entitlement, "dismissed-users"),
-        M::NewcomerPasses | M::MergeLosesOrder => (P::FairQueue, "waiting-clients"),
+        M::NewcomerPasses | M::MergeLosesOrder | M::EndedPlacesReturn | M::TurnNeverEnds => {
+            (P::FairQueue, "waiting-clients")
+        }
         M::TakesOverNothing | M::FirstPartOnly => (P::Fencing, "failback"),
         M::GraceThoughInStep => (P::Failover, "failover"),
         M::TakesOverWithoutLead => (P::Failover, "dead-leader"),

@@ -4,12 +4,12 @@
 //! both is united. Waiters of both stand in the order of their arrivals; a place that only one has has ended where the
 //! other knew all that this one did. Seats over the capacity are counted, not taken: they drain (pair.md, rule 7).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Contents, End, Entry, Lease, Ledger, Position, Terms, borrow, ends_kept};
 use crate::measure::{Epoch, Moment};
-use crate::mutant;
 use crate::name::{LeaseId, UseId};
+use crate::{mutant, seen};
 
 impl Ledger {
     /// Merges the other server's ledger into this one. Every lease, also one known before, lives a full ttl from
@@ -62,13 +62,21 @@ impl Ledger {
         }
         // Who waits at either server waits on, unless the use has a lease or has ended at either. Nothing says that a place
         // has ended: it is not there any more.
-        let places = if their_service.covers(my_service) {
-            theirs.waiters
+        let (mine, theirs) = (mine.queue.into_waiters(), theirs.waiters);
+        let (places, others) = if mutant!(EndedPlacesReturn) {
+            (mine.into_iter().chain(theirs).collect(), Vec::new())
+        } else if their_service.covers(my_service) {
+            (theirs, mine)
         } else if my_service.covers(their_service) {
-            mine.queue.into_waiters()
+            (mine, theirs)
         } else {
-            mine.queue.into_waiters().into_iter().chain(theirs.waiters).collect()
+            (mine.into_iter().chain(theirs).collect(), Vec::new())
         };
+        let known: BTreeSet<&UseId> = places.iter().map(|waiter| &waiter.use_id).collect();
+        let has_ended = |use_id: &UseId| !known.contains(use_id) && !self.knows_use(use_id);
+        if others.iter().any(|waiter| has_ended(&waiter.use_id)) {
+            seen!(PlaceEnded);
+        }
         for waiter in places {
             if !self.knows_use(&waiter.use_id) {
                 self.queue.unite(waiter, terms);

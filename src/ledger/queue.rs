@@ -11,8 +11,8 @@ use super::{Checkout, Digest, Entry, Ledger, No, Position, Record, SeatKey, Slot
 use crate::bundle::{Config, Product};
 use crate::entitlement::{self, Chance, Requester, Use as Usage, Verdict};
 use crate::measure::{Moment, Seats, Span};
-use crate::mutant;
 use crate::name::{LeaseId, ProductName, QueueTicket, UseId};
+use crate::{mutant, seen};
 
 /// The most waiters of one product.
 pub const WAITERS_MAX: usize = 10_000;
@@ -342,6 +342,9 @@ impl Ledger {
         let mut line = scan.run(is_here, newcomer);
         if line == Line::Nobody {
             line = scan.keeps_for(is_here, newcomer);
+            if line != Line::Nobody {
+                seen!(KeptSeatTaken);
+            }
         }
         let Scan { mut usage, kept, kept_for, .. } = scan;
         for (charge, Place { waiter, .. }) in kept {
@@ -379,6 +382,9 @@ impl Ledger {
         let Some(Entry { lease, seat: Some(seat), .. }) = self.leases.get(lease) else {
             return Vec::new();
         };
+        if mutant!(TurnNeverEnds) {
+            return Vec::new();
+        }
         let arrived = arrived.unwrap_or(lease.granted);
         let order = self.queue.order.get(&lease.product).into_iter().flatten();
         let moved: Vec<Waiter> = order
@@ -389,6 +395,9 @@ impl Ledger {
             .filter(|waiter| waiter.seats <= lease.seats())
             .map(|waiter| Waiter { arrived, ..waiter.clone() })
             .collect();
+        if !moved.is_empty() {
+            seen!(TurnEnded);
+        }
         moved
             .into_iter()
             .map(|waiter| self.emit(Record::Waits { waiter: Box::new(waiter) }, None, terms))

@@ -148,8 +148,10 @@ fn who_had_its_seat_and_gives_it_back_stands_before_nobody_by_a_place_that_it_le
     let bo = script.checkout(A, "bo", "u4").expect("the seat that is kept for it");
     script.give_back(A, &bo);
     assert_eq!(script.holder(cy, 100), "cy");
-    // Its place is as it was, should it come back.
+    // Should it come back by its first place, it stands where its last seat was given.
     assert_eq!(script.queue(A, "bo", "u2"), 1);
+    let seen = crate::seen::take();
+    assert!(seen.has(crate::seen::Mark::KeptSeatTaken) && seen.has(crate::seen::Mark::TurnEnded));
 }
 
 #[test]
@@ -327,6 +329,7 @@ fn a_place_that_ended_while_the_primary_was_down_does_not_come_back_with_it() {
     assert_eq!(script.states(), (State::Active, State::Standby));
     assert_eq!((script.waiting(A), script.waiting(B)), (1, 1));
     assert_eq!(script.queue(A, "cy", "u3"), 1);
+    assert!(crate::seen::take().has(crate::seen::Mark::PlaceEnded));
 }
 
 #[test]
