@@ -2,7 +2,8 @@
 //! clients come and go. What clients saw and what broke is written down, and `tandem-sim check` judges it with the
 //! oracles of the simulation; so are the event logs of the servers.
 //!
-//! `STORM_FAULTS` and `STORM_CLIENTS` make it longer: 100 and 50 take about five minutes.
+//! `STORM_FAULTS` and `STORM_CLIENTS` make it longer: 100 and 50 take about five minutes. `STORM_SEED` draws others,
+//! `STORM_KEEP` names a folder for what was written.
 #![cfg(target_os = "linux")]
 #![expect(clippy::expect_used, reason = "tests")]
 
