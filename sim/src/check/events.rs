@@ -1,9 +1,10 @@
 //! What the servers' own event logs say, as a history that the oracles read.
 //!
 //! It errs towards *kept*: where a log cannot tell (a renewal whose answer was lost, a cut that both lived through) it
-//! says what excuses most. A process that starts without having said `stopped` was killed after its last event.
+//! says what excuses most. A process that starts without having said `stopped` was killed after its last event. What one
+//! server gave may have been given back at a peer whose log is not there, whenever it was not active.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -93,7 +94,10 @@ pub(super) fn history(told: &[EventBody], begin: Timestamp) -> Vec<Entry> {
     let mut told: Vec<&EventBody> = told.iter().collect();
     // Each log is in order; of two that speak at once the order is not known.
     told.sort_by_key(|event| event.at);
-    let mut history = History { begin, ..History::default() };
+    let logged: BTreeSet<&str> = told.iter().map(|event| event.server.as_str()).collect();
+    let peer_is_silent =
+        told.iter().filter_map(|event| word(event, "peer")).any(|peer| !logged.contains(peer));
+    let mut history = History { begin, peer_is_silent, ..History::default() };
     for (place, event) in told.iter().enumerate() {
         history.take(event, told.get(..place).unwrap_or_default());
     }
@@ -109,6 +113,10 @@ struct History {
     requests: u64,
     servers: BTreeMap<String, Known>,
     is_split: bool,
+    /// Whether the log of one of the two is missing.
+    peer_is_silent: bool,
+    /// The leases that were given, and not given back as far as is known.
+    held: BTreeSet<String>,
 }
 
 impl History {
@@ -135,7 +143,11 @@ impl History {
             "state" => {
                 let is_active = word(event, "state") == Some("active");
                 let known = self.servers.entry(server.clone()).or_default();
+                let began = is_active && !known.is_active;
                 (known.runs, known.is_active) = (true, is_active);
+                if began && self.peer_is_silent {
+                    self.may_be_given_back(at, &server);
+                }
                 self.look_for_split(at);
                 let paired = event.details.get("paired").and_then(Value::as_bool) == Some(true);
                 if paired && !is_active {
@@ -154,6 +166,7 @@ impl History {
             }
             "released" => {
                 let lease = word(event, "lease").unwrap_or_default().to_owned();
+                self.held.remove(&lease);
                 self.exchange(at, &server, "", Ask::Release { lease, usage: None }, 204, None);
             }
             _ => {}
@@ -208,10 +221,20 @@ impl History {
         }
     }
 
+    /// The peer may have served meanwhile, and nobody tells of whom.
+    fn may_be_given_back(&mut self, at: u64, server: &str) {
+        for lease in std::mem::take(&mut self.held) {
+            self.requests += 1;
+            let (request, ask) = (self.requests, Box::new(Ask::Release { lease, usage: None }));
+            self.note(at, "", Event::Asked { request, to: server.into(), ask });
+        }
+    }
+
     fn given(&mut self, at: u64, server: &str, event: &EventBody) {
         let text = |field: &str| word(event, field).unwrap_or_default().to_owned();
         let seats = u32::try_from(number(event, "seats")).unwrap_or(u32::MAX);
         let (id, product) = (text("lease"), text("product"));
+        self.held.insert(id.clone());
         let lease = Lease {
             borrowed: false,
             id: id.clone(),
@@ -338,6 +361,28 @@ mod tests {
         split.push((15, "lic-b", "state", r#""state":"active""#));
         split.push((20, "lic-b", "granted", &second));
         assert_eq!(judged(&split), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_peer_whose_log_is_missing_may_have_taken_back_what_was_given() {
+        let (a, b) = (committed("primary", "lic-b"), committed("secondary", "lic-a"));
+        let (first, second) = (lease("L1", "ana"), lease("L2", "bo"));
+        let mut told = vec![
+            (0, "lic-a", "started", a.as_str()),
+            (0, "lic-b", "started", b.as_str()),
+            (2, "lic-a", "state", r#""state":"active""#),
+            (10, "lic-a", "granted", first.as_str()),
+            (60, "lic-a", "started", a.as_str()),
+            (61, "lic-a", "state", r#""state":"active""#),
+            (62, "lic-a", "granted", second.as_str()),
+        ];
+        assert_eq!(judged(&told).len(), 1, "both say that nobody gave it back");
+        told.retain(|(_, server, ..)| *server == "lic-a");
+        assert_eq!(judged(&told), Vec::<String>::new());
+        told.push((63, "lic-a", "granted", first.as_str()));
+        let third = first.replace("L1", "L3");
+        told.last_mut().expect("an event").3 = &third;
+        assert_eq!(judged(&told).len(), 1, "what it gave since then counts");
     }
 
     #[test]
