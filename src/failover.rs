@@ -194,7 +194,13 @@ pub struct Failover {
 enum Phase {
     Wanting(Wanting),
     Holding(Holding),
-    Releasing { until: Moment },
+    /// It is not wanted any more, and a server may give it yet: that is given back too.
+    Leaving {
+        until: Moment,
+    },
+    Releasing {
+        until: Moment,
+    },
     Ended,
 }
 
@@ -325,7 +331,7 @@ impl Failover {
             Phase::Holding(holding) => {
                 Some(holding.renew_at.map_or(holding.until, |at| at.min(holding.until)))
             }
-            Phase::Releasing { until } => Some(until),
+            Phase::Leaving { until } | Phase::Releasing { until } => Some(until),
             Phase::Ended => return None,
         };
         own.into_iter().chain(self.turn.map(|turn| turn.at)).min()
@@ -361,7 +367,7 @@ impl Failover {
             Phase::Holding(holding) if now >= holding.until => {
                 self.lose(now, Loss::Expired, effects);
             }
-            Phase::Releasing { until } if now >= until => {
+            Phase::Leaving { until } | Phase::Releasing { until } if now >= until => {
                 self.end(Outcome::NotReleased, effects);
             }
             _ => {}
@@ -412,7 +418,9 @@ impl Failover {
     fn given(&mut self, now: Moment, sent: Sent, ttl: Span, effects: &mut Vec<Effect>) {
         let until = sent.at + ttl;
         let is_wanted = match (self.phase, sent.ask) {
-            (Phase::Wanting(_), Ask::Checkout(number)) => number == self.use_number,
+            (Phase::Wanting(_) | Phase::Leaving { .. }, Ask::Checkout(number)) => {
+                number == self.use_number
+            }
             (Phase::Holding(holding), Ask::Checkout(number)) => {
                 number == self.use_number && sent.at >= holding.sent
             }
@@ -425,10 +433,14 @@ impl Failover {
         if now >= until {
             return self.failed(now, sent, None, effects);
         }
+        let is_left = matches!(self.phase, Phase::Leaving { .. });
         let renew_at = Some((sent.at + ttl.part(3)).max(now + self.pace()));
         self.phase = Phase::Holding(Holding { sent: sent.at, until, renew_at });
         self.turn = None;
         effects.push(Effect::Held { until });
+        if is_left {
+            self.give_back(now, effects);
+        }
     }
 
     /// A place in the queue was given, or kept: the same server is asked again.
@@ -479,8 +491,11 @@ impl Failover {
                 self.turn = None;
                 self.ask_current(now, effects);
             }
-            Phase::Wanting(_) => self.end(Outcome::NotReleased, effects),
-            Phase::Releasing { .. } | Phase::Ended => {}
+            Phase::Wanting(_) => {
+                self.phase = Phase::Leaving { until: now + self.timing.answer_within() };
+                self.turn = None;
+            }
+            Phase::Leaving { .. } | Phase::Releasing { .. } | Phase::Ended => {}
         }
     }
 
@@ -530,6 +545,12 @@ impl Failover {
                 self.end(outcome, effects);
             }
         }
+        if matches!(self.phase, Phase::Leaving { .. }) {
+            let asked = Ask::Checkout(self.use_number);
+            if self.asks.values().all(|sent| sent.ask != asked) {
+                self.end(Outcome::NotReleased, effects);
+            }
+        }
         if let Some(turn) = self.turn.filter(|turn| now >= turn.at) {
             self.ask(now, turn.server, effects);
             let server = self.after(turn.server);
@@ -555,7 +576,7 @@ impl Failover {
             Phase::Wanting(_) => Some(Ask::Checkout(self.use_number)),
             Phase::Holding(_) => Some(Ask::Renew),
             Phase::Releasing { .. } => Some(Ask::Release),
-            Phase::Ended => None,
+            Phase::Leaving { .. } | Phase::Ended => None,
         }
     }
 
@@ -842,6 +863,30 @@ mod tests {
         script.gives(0).tell(Input::Release).wait(Span::from_secs(60), &[0, 1]);
         let log = script.log();
         assert_eq!(log.lines().last(), Some("12360ms ended: NotReleased"), "{log}");
+    }
+
+    #[test]
+    fn a_seat_that_is_given_to_who_wants_it_no_more_is_given_back() {
+        let mut script = Script::start(2);
+        script.gives(0).wait(Span::from_secs(100), &[]).answers(0, Answer::Refused);
+        script.tell(Input::Release).gives(0).answers(0, Answer::Released);
+        insta::assert_snapshot!(script.log(), @r"
+        0ms ask 0 Checkout(0)
+        0ms held until 300000ms
+        100000ms ask 0 Renew
+        100000ms lost: Refused
+        100000ms ask 0 Checkout(1)
+        100000ms held until 400000ms
+        100000ms ask 0 Release
+        100000ms ended: Released
+        ");
+        let mut script = Script::start(2);
+        script.tell(Input::Release).is_gone(0);
+        assert_eq!(script.log(), "0ms ask 0 Checkout(0)\n0ms ended: NotReleased");
+        let mut script = Script::start(2);
+        script.tell(Input::Release).wait(Span::from_secs(60), &[]);
+        let log = script.log();
+        assert_eq!(log.lines().last(), Some("2000ms ended: NotReleased"), "{log}");
     }
 
     impl Script {

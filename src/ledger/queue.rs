@@ -234,6 +234,11 @@ impl Ledger {
         if let Some(no) = barred(terms.config, &request.product, &request.requester()) {
             return Err(no);
         }
+        let most = terms.capacity(&request.product);
+        if request.seats > most && most > Seats(0) {
+            let why = format!("{} seats were asked for, and there are {most}", request.seats);
+            return Err(No::NoRoom { why });
+        }
         if self.waiting(&request.product) >= WAITERS_MAX {
             return Err(No::TooManyWaiting);
         }
@@ -335,6 +340,7 @@ impl Ledger {
             product: known,
             usage,
             capacity,
+            most: terms.capacity(product),
             kept: Vec::new(),
             kept_for,
             done: BTreeSet::new(),
@@ -417,6 +423,8 @@ struct Scan<'a> {
     product: &'a Product,
     usage: Usage,
     capacity: Seats,
+    /// All that there are: who needs more waits for nothing that could be freed, and is passed.
+    most: Seats,
     /// What is kept, and for whom: given back at the end.
     kept: Vec<(usize, &'a Place)>,
     kept_for: BTreeSet<(Position, UseId)>,
@@ -520,7 +528,9 @@ impl<'a> Scan<'a> {
 
     fn chance(&self, place: &Place, priority: i8) -> Chance {
         let waiter = &place.waiter;
-        let is_out = place.priority.is_none() || self.done.contains(&waiter.use_id);
+        let is_out = place.priority.is_none()
+            || waiter.seats > self.most
+            || self.done.contains(&waiter.use_id);
         if is_out || self.is_held(place) {
             return Chance::Passed;
         }

@@ -187,6 +187,9 @@ impl Model {
                 sum + reserve.saturating_sub(self.used(|seat| seat.assignment == Some(at)))
             },
         );
+        if n > self.capacity {
+            return Stopped::ByRule;
+        }
         let live = self.used(|_| true);
         match live + n + others <= self.capacity {
             true => Stopped::No,

@@ -10,7 +10,18 @@ const HELD: u64 = 30_000;
 impl Script {
     /// Asks for a seat and waits up to `hold`; the number of the request.
     fn ask_waiting(&mut self, at: usize, user: &str, use_id: &str, hold: u64) -> u64 {
-        let request = self.one_seat(user, use_id);
+        self.ask_waiting_for(at, user, use_id, hold, 1)
+    }
+
+    fn ask_waiting_for(
+        &mut self,
+        at: usize,
+        user: &str,
+        use_id: &str,
+        hold: u64,
+        seats: u32,
+    ) -> u64 {
+        let request = Checkout { seats: Seats(seats), ..self.one_seat(user, use_id) };
         let fresh = QueueTicket::new(&format!("ticket-{}", self.granted)).expect("a ticket");
         let hold = Span::from_ms(hold);
         let wait = crate::pair::Wait { request, ticket: None, fresh, hold };
@@ -152,6 +163,24 @@ fn who_had_its_seat_and_gives_it_back_stands_before_nobody_by_a_place_that_it_le
     assert_eq!(script.queue(A, "bo", "u2"), 1);
     let seen = crate::seen::take();
     assert!(seen.has(crate::seen::Mark::KeptSeatTaken) && seen.has(crate::seen::Mark::TurnEnded));
+}
+
+#[test]
+fn who_asks_for_more_seats_than_there_are_waits_for_nothing_and_stops_nobody() {
+    let mut script = Script::paired(2);
+    let three = script.ask_waiting_for(A, "bo", "u2", HELD, 3);
+    let Some(Reply::Refused(Refusal::NoSeatFree { why, .. })) = script.answer(three, 100) else {
+        panic!("three of two seats are waited for");
+    };
+    assert_eq!(why, "3 seats were asked for, and there are 2");
+    // Two are taken, so somebody waits for both; then there is only one.
+    let ana = script.checkout(A, "ana", "u1").expect("a seat");
+    let both = script.ask_waiting_for(A, "bo", "u3", HELD, 2);
+    script.commit(A, config_of(1, &json!([{"everyone": true}])), 2);
+    script.commit(B, config_of(1, &json!([{"everyone": true}])), 2);
+    script.give_back(A, &ana);
+    script.checkout(A, "cy", "u4").expect("a seat that nobody can be kept waiting for");
+    assert_eq!(script.replies.get(&both), None);
 }
 
 #[test]
