@@ -33,6 +33,16 @@ impl Story {
         Self::started_as(false)
     }
 
+    /// On a real machine, where things are as late as this.
+    pub(crate) fn with_late(mut self, late: u64) -> Self {
+        for entry in &mut self.entries {
+            if let Event::Terms(terms) = &mut entry.event {
+                Arc::make_mut(terms).late = late;
+            }
+        }
+        self
+    }
+
     pub(crate) fn started_as(escrow: bool) -> Self {
         let mut story = Self { entries: Vec::new(), requests: 0, licenses: Vec::new() };
         for bundle in [
