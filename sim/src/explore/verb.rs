@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
+use tandem::measure::Span;
 use tandem::mutant::Mutant;
 
 use crate::cli::interrupt::Interrupt;
@@ -78,6 +79,12 @@ pub enum Failure {
     Deaf(#[from] io::Error),
 }
 
+/// A search, and how long it took by the clock.
+struct Searched {
+    explored: Explored,
+    took: Span,
+}
+
 /// Searches as the arguments say: gives what is to be printed, and how it ended.
 ///
 /// # Errors
@@ -107,8 +114,10 @@ pub fn run(args: &Args) -> Result<(String, Verdict), Failure> {
     };
     let progress = progress();
     let interrupt = Interrupt::listen()?;
-    let mut found = Vec::new();
+    let clock = tandem::seam::World::real().clock;
+    let mut found: Vec<Searched> = Vec::new();
     for space in &spaces {
+        let begun = clock.now().moment;
         progress.set_message(space.clone());
         progress.set_position(0);
         progress.reset_elapsed();
@@ -119,14 +128,14 @@ pub fn run(args: &Args) -> Result<(String, Verdict), Failure> {
             !interrupt.came()
         })?;
         let violated = explored.violated.is_some();
-        found.push(explored);
+        found.push(Searched { explored, took: clock.now().moment.since(begun) });
         if violated || interrupt.came() {
             break;
         }
     }
     progress.finish_and_clear();
     let (mut recorded, mut unwritten) = (None, false);
-    for one in &found {
+    for Searched { explored: one, .. } in &found {
         if let Some(violated) = &one.violated {
             let name = format!("explore-{}.json", one.space);
             let file = args.record.clone().unwrap_or_else(|| PathBuf::from(name));
@@ -149,10 +158,10 @@ pub fn run(args: &Args) -> Result<(String, Verdict), Failure> {
     };
     let verdict = if unwritten {
         Verdict::Failed
-    } else if found.iter().any(|one| one.violated.is_some()) {
+    } else if found.iter().any(|one| one.explored.violated.is_some()) {
         Verdict::Violated
     } else if interrupt.came()
-        && (found.len() < spaces.len() || !found.iter().all(|one| one.exhausted))
+        && (found.len() < spaces.len() || !found.iter().all(|one| one.explored.exhausted))
     {
         Verdict::Interrupted
     } else {
@@ -161,11 +170,11 @@ pub fn run(args: &Args) -> Result<(String, Verdict), Failure> {
     Ok((text, verdict))
 }
 
-fn document(found: &[Explored], file: Option<&str>) -> Value {
-    let one = |explored: &Explored| {
+fn document(found: &[Searched], file: Option<&str>) -> Value {
+    let one = |Searched { explored, took }: &Searched| {
         let mut value = json!({
             "name": explored.space, "states": explored.states, "depth": explored.depth,
-            "exhausted": explored.exhausted,
+            "exhausted": explored.exhausted, "tookMs": took.ms(),
         });
         if let Some(reached) = explored.reached {
             value["reached"] = reached.into();
@@ -179,16 +188,16 @@ fn document(found: &[Explored], file: Option<&str>) -> Value {
     };
     json!({
         "schema": 1,
-        "states": found.iter().map(|one| one.states).sum::<u64>(),
-        "depth": found.iter().map(|one| one.depth).max().unwrap_or(0),
-        "exhausted": found.iter().all(|one| one.exhausted),
+        "states": found.iter().map(|one| one.explored.states).sum::<u64>(),
+        "depth": found.iter().map(|one| one.explored.depth).max().unwrap_or(0),
+        "exhausted": found.iter().all(|one| one.explored.exhausted),
         "spaces": found.iter().map(one).collect::<Vec<_>>(),
     })
 }
 
-fn human(found: &[Explored], file: Option<&str>) -> String {
+fn human(found: &[Searched], file: Option<&str>) -> String {
     let mut text = String::new();
-    for one in found {
+    for Searched { explored: one, took } in found {
         let (space, states, depth) = (one.space, one.states, one.depth);
         let how = match (&one.violated, one.exhausted) {
             (Some(_), _) => "violated",
@@ -201,9 +210,13 @@ fn human(found: &[Explored], file: Option<&str>) -> String {
             _ => how.to_owned(),
         };
         // Writing to a text does not fail.
-        let _ = writeln!(text, "{space:<22} {states:>11} states  depth {depth:>5}  {how}");
+        let _ = writeln!(
+            text,
+            "{space:<22} {states:>11} states  depth {depth:>5}  {:>6.1} s  {how}",
+            took.to_std().as_secs_f64()
+        );
     }
-    for violated in found.iter().filter_map(|one| one.violated.as_ref()) {
+    for violated in found.iter().filter_map(|one| one.explored.violated.as_ref()) {
         let (promise, what) = (violated.promise, &violated.what);
         let _ = writeln!(text, "\n`{promise}` is violated: {what}\n");
         let _ = writeln!(
