@@ -303,6 +303,14 @@ impl fmt::Display for Seats {
 #[serde(transparent)]
 pub struct Epoch(pub u64);
 
+impl Epoch {
+    /// Whether one server makes both: the epochs of one of the two are odd, those of the other even.
+    #[must_use]
+    pub const fn is_of_same_server(self, other: Self) -> bool {
+        self.0 % 2 == other.0 % 2
+    }
+}
+
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -122,26 +122,25 @@ pub fn check(args: &CheckArgs) -> Result<Checked, CheckError> {
         });
         entries.push(Entry { at: 0, host: "world".into(), event: Event::Terms(Arc::new(terms)) });
     }
-    if from_outside {
-        logs.seen.sort_by_key(|entry| entry.at);
-        entries.append(&mut logs.seen);
-    } else {
-        entries.append(&mut events::history(&logs.told, begin.unwrap_or_default()));
-    }
-    for entry in &mut entries {
-        if let Event::Terms(terms) = &mut entry.event {
-            Arc::make_mut(terms).late = args.late.ms();
-        }
-    }
-    let servers = entries.iter().filter_map(|entry| match &entry.event {
+    let servers = entries.iter().chain(&logs.seen).filter_map(|entry| match &entry.event {
         Event::Terms(terms) => Some(terms.servers.keys().cloned()),
         _ => None,
     });
     let servers: BTreeSet<String> = servers.flatten().collect();
     if !from_outside {
-        logs.note_silent(&servers);
+        let peer_is_silent = logs.note_silent(&servers);
+        let begin = begin.unwrap_or_default();
+        entries.append(&mut events::history(&logs.told, begin, peer_is_silent));
     } else if servers.is_empty() {
         return Err(CheckError::NoTerms);
+    } else {
+        logs.seen.sort_by_key(|entry| entry.at);
+        entries.append(&mut logs.seen);
+    }
+    for entry in &mut entries {
+        if let Event::Terms(terms) = &mut entry.event {
+            Arc::make_mut(terms).late = args.late.ms();
+        }
     }
     let mut violations: Vec<Violation> =
         Promise::ALL.iter().flat_map(|promise| promise.judge(&entries)).collect();

@@ -25,7 +25,7 @@ impl Position {
     /// that is an epoch of the other kind, everything so far was the other server's service.
     #[must_use]
     pub fn knew_in(self, next: Epoch, knew: Epoch) -> Epoch {
-        if self.epoch.0 % 2 == next.0 % 2 { knew } else { knew.max(self.epoch) }
+        if self.epoch.is_of_same_server(next) { knew } else { knew.max(self.epoch) }
     }
 }
 
@@ -80,7 +80,7 @@ impl End {
             _ if self.lease != lease.id => false,
             EndReason::Released => true,
             EndReason::Expired | EndReason::Revoked | EndReason::Cancelled => {
-                let same_server = lease.heard.0 % 2 == self.epoch.0 % 2;
+                let same_server = lease.heard.is_of_same_server(self.epoch);
                 lease.heard <= if same_server { self.epoch } else { self.knew }
             }
         }

@@ -21,7 +21,7 @@ impl Ledger {
         let their_service = Service { position: theirs.position, knew: theirs.knew };
         self.position = mine.position;
         // A ledger that ends in records of its own server's covers that time of service; else `knew` says which.
-        let of_other = |epoch: Epoch| epoch.0 % 2 != next.0 % 2;
+        let of_other = |epoch: Epoch| !epoch.is_of_same_server(next);
         self.knew = [mine.knew, mine.position.epoch, theirs.knew, theirs.position.epoch]
             .into_iter()
             .filter(|epoch| of_other(*epoch))
@@ -63,11 +63,10 @@ impl Ledger {
         // Who waits at either server waits on, unless the use has a lease or has ended at either. Nothing says that a place
         // has ended: it is not there any more.
         let (mine, theirs) = (mine.queue.into_waiters(), theirs.waiters);
-        let (places, others) = if mutant!(EndedPlacesReturn) {
-            (mine.into_iter().chain(theirs).collect(), Vec::new())
-        } else if their_service.covers(my_service) {
+        let returns = mutant!(EndedPlacesReturn);
+        let (places, others) = if !returns && their_service.covers(my_service) {
             (theirs, mine)
-        } else if my_service.covers(their_service) {
+        } else if !returns && my_service.covers(their_service) {
             (mine, theirs)
         } else {
             (mine.into_iter().chain(theirs).collect(), Vec::new())
@@ -99,7 +98,7 @@ impl Service {
     /// Whether this ledger has seen whatever the other one has.
     fn covers(self, other: Self) -> bool {
         let knows = |epoch: Epoch| {
-            let is_own = epoch.0 % 2 == self.position.epoch.0 % 2;
+            let is_own = epoch.is_of_same_server(self.position.epoch);
             epoch <= if is_own { self.position.epoch } else { self.knew }
         };
         let is_behind =

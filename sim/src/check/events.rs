@@ -90,13 +90,12 @@ struct Known {
 }
 
 /// The history that the logs tell.
-pub(super) fn history(told: &[EventBody], begin: Timestamp) -> Vec<Entry> {
+///
+/// `peer_is_silent` says that the log of one of the two is missing.
+pub(super) fn history(told: &[EventBody], begin: Timestamp, peer_is_silent: bool) -> Vec<Entry> {
     let mut told: Vec<&EventBody> = told.iter().collect();
     // Each log is in order; of two that speak at once the order is not known.
     told.sort_by_key(|event| event.at);
-    let logged: BTreeSet<&str> = told.iter().map(|event| event.server.as_str()).collect();
-    let peer_is_silent =
-        told.iter().filter_map(|event| word(event, "peer")).any(|peer| !logged.contains(peer));
     let mut history = History { begin, peer_is_silent, ..History::default() };
     for (place, event) in told.iter().enumerate() {
         history.take(event, told.get(..place).unwrap_or_default());
@@ -224,9 +223,7 @@ impl History {
     /// The peer may have served meanwhile, and nobody tells of whom.
     fn may_be_given_back(&mut self, at: u64, server: &str) {
         for lease in std::mem::take(&mut self.held) {
-            self.requests += 1;
-            let (request, ask) = (self.requests, Box::new(Ask::Release { lease, usage: None }));
-            self.note(at, "", Event::Asked { request, to: server.into(), ask });
+            self.ask(at, server, "", Ask::Release { lease, usage: None });
         }
     }
 
@@ -257,6 +254,14 @@ impl History {
         self.exchange(at, server, &client, ask, status, Some(lease));
     }
 
+    /// A request whose answer is not known; its number.
+    fn ask(&mut self, at: u64, server: &str, client: &str, ask: Ask) -> u64 {
+        self.requests += 1;
+        let request = self.requests;
+        self.note(at, client, Event::Asked { request, to: server.into(), ask: Box::new(ask) });
+        request
+    }
+
     fn exchange(
         &mut self,
         at: u64,
@@ -266,9 +271,7 @@ impl History {
         status: u16,
         lease: Option<Lease>,
     ) {
-        self.requests += 1;
-        let request = self.requests;
-        self.note(at, client, Event::Asked { request, to: server.into(), ask: Box::new(ask) });
+        let request = self.ask(at, server, client, ask);
         let lease = lease.map(Box::new);
         let answered = Answered { request, status, code: None, lease, server: None };
         self.note(at, client, Event::Answered(answered));
@@ -298,7 +301,8 @@ mod tests {
             })
             .collect();
         let mut entries = terms(&events, begin);
-        entries.extend(history(&events, begin));
+        let servers: BTreeSet<&str> = events.iter().map(|event| event.server.as_str()).collect();
+        entries.extend(history(&events, begin, servers.len() < 2));
         let judge = |promise: &Promise| promise.judge(&entries);
         let all = Promise::ALL.iter().flat_map(judge);
         all.map(|one| format!("{}: {}", one.promise, one.what)).collect()

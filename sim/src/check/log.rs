@@ -64,13 +64,15 @@ impl Logs {
         Ok(())
     }
 
-    /// Says which of the servers told nothing.
-    pub(super) fn note_silent(&mut self, servers: &BTreeSet<String>) {
+    /// Says which of the servers told nothing; whether one did.
+    pub(super) fn note_silent(&mut self, servers: &BTreeSet<String>) -> bool {
         let told: BTreeSet<&str> = self.told.iter().map(|event| event.server.as_str()).collect();
-        for server in servers.iter().filter(|server| !told.contains(server.as_str())) {
-            self.are_cut = true;
-            self.notes.push(format!("no event of {server} is in the logs"));
-        }
+        let silent = servers.iter().filter(|server| !told.contains(server.as_str()));
+        let before = self.notes.len();
+        self.notes.extend(silent.map(|server| format!("no event of {server} is in the logs")));
+        let is_one_silent = self.notes.len() > before;
+        self.are_cut |= is_one_silent;
+        is_one_silent
     }
 
     /// Whether an event is the next one of its server, and says what its type has to say. `last` is the number of the one

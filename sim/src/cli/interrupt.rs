@@ -7,9 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tandem::seam::stop::Stop;
 
 use super::say;
-
-/// The exit code of a process that Ctrl-C ends: 128 and the number of SIGINT.
-const ENDED: i32 = 130;
+use crate::run::Verdict;
 
 /// Whether somebody wants the work to end.
 #[derive(Clone, Debug)]
@@ -35,7 +33,7 @@ impl Interrupt {
                 say("stopping; once more ends at once\n");
                 stop.told().await;
             });
-            std::process::exit(ENDED);
+            std::process::exit(i32::from(Verdict::Interrupted.exit_code()));
         })?;
         Ok(interrupt)
     }

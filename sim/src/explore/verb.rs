@@ -134,15 +134,18 @@ pub fn run(args: &Args) -> Result<(String, Verdict), Failure> {
         }
     }
     progress.finish_and_clear();
-    let (mut recorded, mut unwritten) = (None, false);
+    let is_cut = found.len() < spaces.len() || !found.iter().all(|one| one.explored.exhausted);
+    let mut verdict = if interrupt.came() && is_cut { Verdict::Interrupted } else { Verdict::Held };
+    let mut recorded = None;
     for Searched { explored: one, .. } in &found {
         if let Some(violated) = &one.violated {
+            verdict = Verdict::Violated;
             let name = format!("explore-{}.json", one.space);
             let file = args.record.clone().unwrap_or_else(|| PathBuf::from(name));
             match std::fs::write(&file, &violated.recording) {
                 Ok(()) => recorded = Some(file),
                 Err(error) => {
-                    unwritten = true;
+                    verdict = Verdict::Failed;
                     say(&format!("error: {}: {error}\n", file.display()));
                 }
             }
@@ -155,17 +158,6 @@ pub fn run(args: &Args) -> Result<(String, Verdict), Failure> {
             serde_json::to_string_pretty(&document(&found, file.as_deref())).unwrap_or_default()
                 + "\n"
         }
-    };
-    let verdict = if unwritten {
-        Verdict::Failed
-    } else if found.iter().any(|one| one.explored.violated.is_some()) {
-        Verdict::Violated
-    } else if interrupt.came()
-        && (found.len() < spaces.len() || !found.iter().all(|one| one.explored.exhausted))
-    {
-        Verdict::Interrupted
-    } else {
-        Verdict::Held
     };
     Ok((text, verdict))
 }

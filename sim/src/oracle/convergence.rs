@@ -85,41 +85,48 @@ fn judge_at(view: &View<'_>, at: u64, disks: BTreeMap<&str, Disk<'_>>) -> Vec<Vi
             broken(format!("{held}, with a capacity of {capacity}: none was revoked"));
         }
     }
-    let mut disks = disks.into_iter();
-    let (Some((a, (bundle_a, leases_a))), Some((b, (bundle_b, leases_b)))) =
-        (disks.next(), disks.next())
-    else {
-        return violations;
-    };
+    let Some([one, other]) = both(disks) else { return violations };
+    let ((a, (bundle_a, _)), (b, (bundle_b, _))) = (one, other);
     // A bundle that is on its way is on one of them first.
     if bundle_a != bundle_b && at == view.end {
         let name = |bundle: &Option<String>| bundle.clone().unwrap_or_else(|| "none".to_owned());
         let (one, other) = (name(bundle_a), name(bundle_b));
         broken(format!("`{a}` ends with the bundle {one} and `{b}` with {other}"));
     }
-    for (has, lacks, leases, others) in [(a, b, leases_a, leases_b), (b, a, leases_b, leases_a)] {
-        for id in leases.iter().filter(|id| !others.contains(id)) {
-            let is_live = view.holdings.get(id.as_str()).is_some_and(|holding| holding.is_live(at));
-            if is_live && !is_renewed(view, id, at, terms) {
-                broken(format!("`{has}` ends with the lease {id} and `{lacks}` without it"));
-            }
+    for (has, lacks, id) in on_one(one, other) {
+        let is_live = view.holdings.get(id).is_some_and(|holding| holding.is_live(at));
+        if is_live && !is_renewed(view, id, at, terms) {
+            broken(format!("`{has}` ends with the lease {id} and `{lacks}` without it"));
         }
     }
     violations
 }
 
+/// The disks of both servers, where both were read.
+fn both<'a>(disks: BTreeMap<&'a str, Disk<'a>>) -> Option<[(&'a str, Disk<'a>); 2]> {
+    disks.into_iter().collect::<Vec<_>>().try_into().ok()
+}
+
+/// The leases that one of two disks has alone: who has it, who has not, and which.
+fn on_one<'a>(
+    one: (&'a str, Disk<'a>),
+    other: (&'a str, Disk<'a>),
+) -> impl Iterator<Item = (&'a str, &'a str, &'a str)> {
+    [(one, other), (other, one)].into_iter().flat_map(
+        |((has, (_, leases)), (lacks, (_, others)))| {
+            let alone = leases.iter().filter(|id| !others.contains(id));
+            alone.map(move |id| (has, lacks, id.as_str()))
+        },
+    )
+}
+
 /// What one of the two disks has at a time when a scenario expects them to be equal, and the other has not.
 pub(crate) fn difference(view: &View<'_>, at: u64) -> Option<String> {
-    let disks = looks(view).remove(&at).unwrap_or_default();
-    let mut disks = disks.into_iter();
-    let (Some((a, (_, leases_a))), Some((b, (_, leases_b)))) = (disks.next(), disks.next()) else {
+    let Some([one, other]) = looks(view).remove(&at).and_then(both) else {
         return Some("not both disks were read".to_owned());
     };
-    let sides = [(a, b, leases_a, leases_b), (b, a, leases_b, leases_a)];
-    sides.into_iter().find_map(|(has, lacks, leases, others)| {
-        let id = leases.iter().find(|id| !others.contains(id) && !is_changing(view, id, at))?;
-        Some(format!("`{has}` has the lease {id}, and `{lacks}` has not"))
-    })
+    let (has, lacks, id) = on_one(one, other).find(|(_, _, id)| !is_changing(view, id, at))?;
+    Some(format!("`{has}` has the lease {id}, and `{lacks}` has not"))
 }
 
 /// Whether a lease is just then given, renewed or returned: one disk has it first.

@@ -59,6 +59,9 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
     let queued = |asking: &&Asking<'_>| asking.requests.iter().any(|one| one.got(202).is_some());
     let waiting: Vec<&Asking<'_>> = uses.values().filter(queued).collect();
     let mut violations = Vec::new();
+    if waiting.is_empty() {
+        return violations;
+    }
     let mut holders: BTreeMap<_, Vec<Had>> = BTreeMap::new();
     for asking in uses.values() {
         let given = asking.requests.iter().filter_map(|one| Some(one.given()?.0));
@@ -75,11 +78,12 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
     };
     let left: Vec<&Asking<'_>> = uses.values().filter(may_be_left).collect();
     for asking in uses.values() {
+        let Some((granted, given)) = asking.granted() else { continue };
         let had = holders.get(&asking.holder()).map_or(&[][..], Vec::as_slice);
         let Some(first) = asking.first(view, &left, had) else { continue };
-        violations.extend(asking.passed_elsewhere(first, view, &waiting));
-        let Some((server, given)) = asking.served_by_one() else { continue };
-        if view.was_emptied(server, 0, given) {
+        violations.extend(asking.passed_elsewhere(granted, first, given, view, &waiting));
+        let server = granted.to;
+        if !asking.is_served_by(server) || view.was_emptied(server, 0, given) {
             continue;
         }
         let passed = waiting.iter().find(|other| {
@@ -131,23 +135,27 @@ impl Asking<'_> {
         left.chain([first]).min()
     }
 
-    /// The one server that ever did more than to send it away, and when a new seat arrived.
-    fn served_by_one(&self) -> Option<(&str, u64)> {
+    /// The request by which it got a new seat, and when that arrived.
+    fn granted(&self) -> Option<(&Exchange<'_>, u64)> {
         let granted = self.requests.iter().find(|one| one.got(201).is_some())?;
-        let mut others = self.requests.iter().filter(|one| one.to != granted.to);
-        let given = granted.given()?.0;
-        others.all(|one| one.got(503).is_some()).then_some((granted.to, given))
+        Some((granted, granted.given()?.0))
+    }
+
+    /// Whether no other server ever did more than to send it away.
+    fn is_served_by(&self, server: &str) -> bool {
+        let mut others = self.requests.iter().filter(|one| one.to != server);
+        others.all(|one| one.got(503).is_some())
     }
 
     /// Whom it passed at a server that knows both their places from its peer.
     fn passed_elsewhere(
         &self,
+        granted: &Exchange<'_>,
         first: u64,
+        given: u64,
         view: &View<'_>,
         waiting: &[&Self],
     ) -> Option<Violation> {
-        let granted = self.requests.iter().find(|one| one.got(201).is_some())?;
-        let (given, _) = granted.given()?;
         let passed = waiting.iter().find(|other| {
             other.product == self.product
                 && other.user != self.user

@@ -3,7 +3,8 @@
 //!
 //! When a request was handled is not seen from outside, only when it was sent and answered; it is a violation where
 //! every moment in between was within `failoverAfter` of a heartbeat that the secondary read. On a real machine it is
-//! seen when one came there: a busy server reads it a little later. It does not claim anything of a server whose role changed meanwhile, nor after a planned handover to it.
+//! seen when one came there: a busy server reads it a little later. It does not claim anything of a server whose role
+//! changed meanwhile, nor after a planned handover to it.
 
 use tandem::manifest::types::Role;
 

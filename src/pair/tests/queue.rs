@@ -55,6 +55,15 @@ impl Script {
     }
 }
 
+/// One seat, which ana holds: bo waits for it, and then cy.
+fn two_waiting() -> (Script, Held) {
+    let mut script = Script::paired(1);
+    let ana = script.checkout(A, "ana", "u1").expect("a seat");
+    script.queue(A, "bo", "u2");
+    script.queue(A, "cy", "u3");
+    (script, ana)
+}
+
 #[test]
 fn a_freed_seat_goes_to_who_waits_and_the_place_was_durable_on_both() {
     let mut script = Script::paired(1);
@@ -248,10 +257,7 @@ fn the_order_of_those_who_wait_survives_a_failover_and_the_return() {
 
 #[test]
 fn places_survive_a_restart_of_both() {
-    let mut script = Script::paired(1);
-    let ana = script.checkout(A, "ana", "u1").expect("a seat");
-    script.queue(A, "bo", "u2");
-    script.queue(A, "cy", "u3");
+    let (mut script, ana) = two_waiting();
     script.kill(A);
     script.kill(B);
     script.run(2_000);
@@ -283,10 +289,7 @@ fn who_waits_in_grace_is_served_when_it_is_over() {
 
 #[test]
 fn who_is_not_entitled_any_more_leaves_the_queue_when_it_asks() {
-    let mut script = Script::paired(1);
-    script.checkout(A, "ana", "u1").expect("a seat");
-    script.queue(A, "bo", "u2");
-    script.queue(A, "cy", "u3");
+    let (mut script, _) = two_waiting();
     let held = script.ask_waiting(A, "cy", "u3", HELD);
     let assign = json!([{"user": "ana*"}]);
     script.commit(A, config_of(1, &assign), 2);
@@ -301,10 +304,7 @@ fn who_is_not_entitled_any_more_leaves_the_queue_when_it_asks() {
 
 #[test]
 fn a_new_priority_changes_the_order_of_those_who_wait() {
-    let mut script = Script::paired(1);
-    let ana = script.checkout(A, "ana", "u1").expect("a seat");
-    script.queue(A, "bo", "u2");
-    script.queue(A, "cy", "u3");
+    let (mut script, ana) = two_waiting();
     let assign = json!([{"user": "cy*", "priority": 5}, {"everyone": true}]);
     for at in [A, B] {
         script.commit(at, config_of(1, &assign), 2);
@@ -341,10 +341,7 @@ fn after_a_split_those_who_wait_stand_in_the_order_of_their_arrivals() {
 
 #[test]
 fn a_place_that_ended_while_the_primary_was_down_does_not_come_back_with_it() {
-    let mut script = Script::paired(1);
-    let ana = script.checkout(A, "ana", "u1").expect("a seat");
-    script.queue(A, "bo", "u2");
-    script.queue(A, "cy", "u3");
+    let (mut script, ana) = two_waiting();
     script.kill(A);
     script.run(FAILOVER + 100);
     for _ in 0..13 {
