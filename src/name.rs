@@ -2,7 +2,7 @@
 //!
 //! A name keeps the spelling it was given and compares without regard to case (formats.md, "Names and limits").
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -81,8 +81,14 @@ fn check_use(text: &str) -> Result<(), NameError> {
     }
 }
 
+/// A name's text as it was written, and lower-cased where that is another one.
+struct Spelling {
+    text: Box<str>,
+    folded: Option<Box<str>>,
+}
+
 /// The lower-cased text, where that is another one.
-fn fold(text: &str) -> Option<Arc<str>> {
+fn fold(text: &str) -> Option<Box<str>> {
     if text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
         return None;
     }
@@ -90,16 +96,13 @@ fn fold(text: &str) -> Option<Arc<str>> {
     (folded != text).then(|| folded.into())
 }
 
-/// A kind of name: the text as given, compared by its lower-cased form. Cheap to clone: leases carry many.
+/// A kind of name: the text as given, compared by its lower-cased form. One pointer, cheap to clone and to move: leases
+/// carry many, and stand in maps.
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $check:expr, $pattern:literal) => {
         $(#[$doc])*
         #[derive(Clone)]
-        pub struct $name {
-            text: Arc<str>,
-            // None where lower-casing changes nothing, as with most names.
-            folded: Option<Arc<str>>,
-        }
+        pub struct $name(Arc<Spelling>);
 
         impl $name {
             /// Reads a name, or says why the text is none.
@@ -109,25 +112,25 @@ macro_rules! name {
             pub fn new(text: &str) -> Result<Self, NameError> {
                 let check: fn(&str) -> Result<(), NameError> = $check;
                 check(text)?;
-                Ok(Self { text: text.into(), folded: fold(text) })
+                Ok(Self(Arc::new(Spelling { text: text.into(), folded: fold(text) })))
             }
 
             /// The name as it was written.
             #[must_use]
             pub fn as_str(&self) -> &str {
-                &self.text
+                &self.0.text
             }
 
             /// The lower-cased name, by which it compares.
             #[must_use]
             pub fn folded(&self) -> &str {
-                self.folded.as_deref().unwrap_or(&self.text)
+                self.0.folded.as_deref().unwrap_or(&self.0.text)
             }
         }
 
         impl PartialEq for $name {
             fn eq(&self, other: &Self) -> bool {
-                Arc::ptr_eq(&self.text, &other.text) || self.folded() == other.folded()
+                Arc::ptr_eq(&self.0, &other.0) || self.folded() == other.folded()
             }
         }
         impl Eq for $name {}
@@ -138,7 +141,7 @@ macro_rules! name {
         }
         impl Ord for $name {
             fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-                if Arc::ptr_eq(&self.text, &other.text) {
+                if Arc::ptr_eq(&self.0, &other.0) {
                     return std::cmp::Ordering::Equal;
                 }
                 self.folded().cmp(other.folded())
@@ -151,12 +154,12 @@ macro_rules! name {
         }
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.text.fmt(f)
+                self.0.text.fmt(f)
             }
         }
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Debug::fmt(&self.text, f)
+                fmt::Debug::fmt(&self.0.text, f)
             }
         }
         impl FromStr for $name {
@@ -167,7 +170,7 @@ macro_rules! name {
         }
         impl Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(&self.text)
+                serializer.serialize_str(&self.0.text)
             }
         }
         impl<'de> Deserialize<'de> for $name {
@@ -229,7 +232,7 @@ impl UserPattern {
     /// The one user it names, where it has no wildcard.
     #[must_use]
     pub fn literal(&self) -> Option<UserName> {
-        UserName::new(&self.text).ok()
+        UserName::new(self.as_str()).ok()
     }
 }
 
@@ -359,13 +362,14 @@ impl BundleHash {
 
 impl fmt::Display for BundleHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DIGITS: [char; 16] =
-            ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; 64];
+        for (digits, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            digits[0] = DIGITS[usize::from(byte >> 4)];
+            digits[1] = DIGITS[usize::from(byte & 15)];
+        }
         f.write_str("sha256:")?;
-        self.0.iter().try_for_each(|byte| {
-            f.write_char(DIGITS[usize::from(byte >> 4)])?;
-            f.write_char(DIGITS[usize::from(byte & 15)])
-        })
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 

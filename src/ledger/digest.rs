@@ -80,7 +80,8 @@ impl Ledger {
         position.digest(digest);
         digest.epoch(*knew);
         digest.word(leases.len() as u64);
-        for Entry { lease, renewed, ends, until: _, charge, changed, seat } in leases.values() {
+        for entry in leases.values() {
+            let Entry { lease, renewed, ends, until: _, charge, changed, seat } = &**entry;
             lease.digest(digest);
             digest.word(u64::from(seat.is_some()));
             // A parked one has no end: its holder comes back, and its time begins anew.

@@ -76,7 +76,8 @@ impl Terms<'_> {
 pub struct Ledger {
     position: Position,
     knew: Epoch,
-    leases: BTreeMap<LeaseId, Entry>,
+    // In a box: maps move what they hold.
+    leases: BTreeMap<LeaseId, Box<Entry>>,
     by_use: BTreeMap<UseId, LeaseId>,
     // More than one where a revoked one stands beside a newer, or two servers that were apart gave one each.
     by_seat: BTreeMap<SeatKey, BTreeSet<LeaseId>>,
@@ -342,7 +343,7 @@ impl Ledger {
         let ids = self.by_seat.get(seat)?;
         let charged = ids
             .iter()
-            .filter_map(|id| self.leases.get(id))
+            .filter_map(|id| self.leases.get(id).map(|entry| &**entry))
             .filter(|entry| matches!(entry.charge, Charge::Assignment(_)));
         charged.min_by_key(|entry| entry.lease.granted)
     }
@@ -416,7 +417,7 @@ impl Ledger {
                     (None, Some(taken @ (Charge::Revoked(_) | Charge::Kept))) => taken.clone(),
                     (None, _) => Charge::Assignment(lease.assignment as usize),
                 };
-                let ends = borrow::ends_of(&lease, before.as_ref(), terms.now.moment);
+                let ends = borrow::ends_of(&lease, before.as_deref(), terms.now.moment);
                 let changed = self.position.seq;
                 let entry = Entry { charge, changed, ..Entry::new(*lease, until, ends) };
                 self.insert(entry, Some(terms));
@@ -486,10 +487,10 @@ impl Ledger {
             }
             self.charge(&entry);
         }
-        self.leases.insert(entry.lease.id.clone(), entry);
+        self.leases.insert(entry.lease.id.clone(), Box::new(entry));
     }
 
-    fn remove(&mut self, id: &LeaseId) -> Option<Entry> {
+    fn remove(&mut self, id: &LeaseId) -> Option<Box<Entry>> {
         let entry = self.leases.remove(id)?;
         for use_id in entry.lease.uses.keys() {
             if self.by_use.get(use_id) == Some(id) {

@@ -385,7 +385,8 @@ impl Ledger {
         arrived: Option<Position>,
         terms: &Terms<'_>,
     ) -> Vec<Record> {
-        let Some(Entry { lease, seat: Some(seat), .. }) = self.leases.get(lease) else {
+        let entry = self.leases.get(lease).map(|entry| &**entry);
+        let Some(Entry { lease, seat: Some(seat), .. }) = entry else {
             return Vec::new();
         };
         if mutant!(TurnNeverEnds) {
