@@ -9,6 +9,7 @@ use super::config::followed;
 use super::conflict::HeldBundle;
 use super::frame::{Frame, State};
 use super::lead::Lead;
+use super::tell::Details;
 use crate::bundle::Config;
 use crate::ledger::{Contents, Position, Record};
 use crate::manifest::types::Role;
@@ -160,8 +161,8 @@ pub struct Durable {
 pub struct Event {
     /// What kind of thing, for example `state` or `granted`.
     pub kind: &'static str,
-    /// Its particulars, as a JSON object.
-    pub details: serde_json::Map<String, serde_json::Value>,
+    /// Its particulars.
+    pub details: Details,
 }
 
 /// What a server is now, in short.

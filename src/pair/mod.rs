@@ -38,6 +38,7 @@ pub use io::{Committed, Durable, Effect, Event, Facts, Input, Standing, Ticket, 
 pub use lead::Lead;
 pub use reopen::{REOPEN_AFTER, Reopening};
 pub use status::{PairStatus, PeerStatus, ProductStatus};
+pub use tell::{Details, Given};
 
 use phase::{Committing, Link, Next, Peering, Phase, Waiting};
 use queue::Asking;
@@ -398,7 +399,7 @@ impl Pair {
         details: serde_json::Map<String, serde_json::Value>,
         out: &mut Vec<Effect>,
     ) {
-        out.push(Effect::Event(Event { kind, details }));
+        out.push(Effect::Event(Event { kind, details: Details::Told(details) }));
     }
 
     /// Tells that the state changed.

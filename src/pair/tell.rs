@@ -6,6 +6,29 @@ use serde_json::{Map, Value, json};
 use super::Pair;
 use super::command::{Held, Reply};
 use super::io::{Effect, Event};
+use crate::measure::{Epoch, Seats, Span};
+use crate::name::{HostName, LeaseId, ProductName, UserName};
+
+/// An event's particulars.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Details {
+    /// As a JSON object.
+    Told(Map<String, Value>),
+    /// A seat that was given: the one event that each request makes is put into words by whoever reads it.
+    Given(Box<Given>),
+}
+
+/// A seat that was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    lease: LeaseId,
+    product: ProductName,
+    user: UserName,
+    host: HostName,
+    seats: Seats,
+    ttl: Span,
+    epoch: Epoch,
+}
 
 impl Pair {
     /// The first event of a server that starts, or starts anew from its disk for this reason.
@@ -16,7 +39,8 @@ impl Pair {
         if let Some(reason) = reason {
             details.insert("reason".into(), reason.into());
         }
-        Event { kind: if reason.is_some() { "restarted" } else { "started" }, details }
+        let kind = if reason.is_some() { "restarted" } else { "started" };
+        Event { kind, details: Details::Told(details) }
     }
 
     /// What runs here and what it means for this server: nothing where it has no bundle.
@@ -48,19 +72,41 @@ impl Pair {
     pub(super) fn tell_given(&self, reply: &Reply, out: &mut Vec<Effect>) {
         let Reply::Lease(held) = reply else { return };
         let kind = if held.is_new { "granted" } else { "renewed" };
-        out.push(Effect::Event(Event { kind, details: details(held) }));
+        out.push(Effect::Event(Event { kind, details: Details::Given(Box::new(Given::of(held))) }));
     }
 }
 
-fn details(held: &Held) -> Map<String, Value> {
-    let lease = &held.lease;
-    let mut details = Map::new();
-    details.insert("lease".into(), lease.id.as_str().into());
-    details.insert("product".into(), lease.product.as_str().into());
-    details.insert("user".into(), lease.user.as_str().into());
-    details.insert("host".into(), lease.host.as_str().into());
-    details.insert("seats".into(), lease.seats().0.into());
-    details.insert("ttlMs".into(), held.ttl.ms().into());
-    details.insert("epoch".into(), held.epoch.0.into());
-    details
+impl Given {
+    fn of(held: &Held) -> Self {
+        let lease = &held.lease;
+        Self {
+            lease: lease.id.clone(),
+            product: lease.product.clone(),
+            user: lease.user.clone(),
+            host: lease.host.clone(),
+            seats: lease.seats(),
+            ttl: held.ttl,
+            epoch: held.epoch,
+        }
+    }
+}
+
+impl Details {
+    /// The particulars as a JSON object.
+    #[must_use]
+    pub fn into_json(self) -> Map<String, Value> {
+        let given = match self {
+            Self::Told(told) => return told,
+            Self::Given(given) => *given,
+        };
+        let mut details = Map::new();
+        details.insert("lease".into(), given.lease.as_str().into());
+        details.insert("product".into(), given.product.as_str().into());
+        details.insert("user".into(), given.user.as_str().into());
+        details.insert("host".into(), given.host.as_str().into());
+        details.insert("seats".into(), given.seats.0.into());
+        details.insert("ttlMs".into(), given.ttl.ms().into());
+        details.insert("epoch".into(), given.epoch.0.into());
+        details
+    }
 }

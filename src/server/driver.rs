@@ -347,6 +347,7 @@ impl Driver {
                     let mut details = serde_json::Map::new();
                     details.insert("code".into(), code.into());
                     details.insert("detail".into(), detail.into());
+                    let details = crate::pair::Details::Told(details);
                     let event = crate::pair::Event { kind: "peer-refused", details };
                     let at = self.setup.world.clock.now().wall;
                     self.setup.events.tell(at, event);

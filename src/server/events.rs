@@ -60,7 +60,8 @@ impl Events {
 
     pub(super) fn tell(&mut self, at: Timestamp, event: Event) {
         self.seq += 1;
-        let lease = event.details.get("lease").and_then(|id| id.as_str()).unwrap_or_default();
+        let details = event.details.into_json();
+        let lease = details.get("lease").and_then(|id| id.as_str()).unwrap_or_default();
         match event.kind {
             // What happens for every lease would drown what happens to the pair.
             "granted" | "queued" | "dropped" | "renewed" | "released" | "expired" | "adopted"
@@ -68,7 +69,7 @@ impl Events {
                 tracing::debug!(kind = event.kind, lease, "event");
             }
             "state" => {
-                let word = |key: &str| event.details.get(key).and_then(|value| value.as_str());
+                let word = |key: &str| details.get(key).and_then(|value| value.as_str());
                 let (role, state) = (word("role"), word("state"));
                 tracing::info!(role, state, "the server's state changed");
             }
@@ -80,7 +81,7 @@ impl Events {
             at,
             server: self.server.clone(),
             kind: event.kind.to_owned(),
-            details: event.details,
+            details,
         };
         if let Some(observer) = &self.observer {
             observer.event(&body);
