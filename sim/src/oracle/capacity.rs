@@ -23,6 +23,16 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
             .filter(|holding| same(holding.product) && holding.since <= at && holding.is_live(at))
             .collect();
         let seats: u32 = live.iter().map(|holding| holding.seats).sum();
+        let terms = view.in_force(exchange.asked, at);
+        let capacity = |name: &str| {
+            let of = terms.iter().filter_map(|terms| terms.servers.get(name));
+            let dates =
+                || [exchange.asked, at].map(|when| view.dates(name, when)).into_iter().flatten();
+            of.flat_map(|server| dates().map(|when| server.capacity(&lease.product, when))).max()
+        };
+        if capacity(exchange.to).is_some_and(|capacity| seats <= capacity) {
+            continue;
+        }
         // Of grants that were on their way together, any may have been the last: the most generous server counts.
         let mut granters = BTreeSet::from([exchange.to]);
         granters.extend(
@@ -36,17 +46,7 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
                 })
                 .map(|other| other.to),
         );
-        let terms = view.in_force(exchange.asked, at);
-        let capacity = terms
-            .iter()
-            .flat_map(|terms| {
-                granters.iter().filter_map(|name| Some((*name, terms.servers.get(*name)?)))
-            })
-            .flat_map(|(name, server)| {
-                let dates = [exchange.asked, at].map(|when| view.dates(name, when));
-                dates.into_iter().flatten().map(|when| server.capacity(&lease.product, when))
-            })
-            .max();
+        let capacity = granters.iter().filter_map(|name| capacity(name)).max();
         let Some(capacity) = capacity.filter(|capacity| seats > *capacity) else { continue };
         let oldest = live.iter().map(|holding| holding.asked).min().unwrap_or(at);
         let names: Vec<&String> =

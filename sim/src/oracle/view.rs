@@ -167,7 +167,10 @@ impl<'a> View<'a> {
             let in_effect = self.roles_are_in_effect(commit.generation, commit.terms, from);
             done.into_iter().max().filter(|_| in_effect).map(|done| (commit.generation, done))
         };
-        let settled = self.commits.iter().rev().find_map(since);
+        // Nothing was left where all are of one generation.
+        let generation = |commit: Option<&Commit<'_>>| commit.map(|one| one.generation);
+        let is_one = generation(self.commits.first()) == generation(self.commits.last());
+        let settled = if is_one { None } else { self.commits.iter().rev().find_map(since) };
         // A server that lost its disk counts generations anew.
         let is_left = |commit: &Commit<'_>| {
             settled.is_some_and(|(generation, done)| {

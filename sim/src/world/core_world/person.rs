@@ -171,7 +171,7 @@ impl Stage<'_> {
         match self.clients[person].mode {
             Mode::Away(until) if until <= now => self.wants(person),
             Mode::Holding(Some(until)) if until <= now => {
-                let product = self.ground.people[person].product.to_string();
+                let product = self.ground.people[person].product.as_str().to_owned();
                 self.log.note(
                     Arc::clone(&self.ground.names[person]),
                     history::Event::Leaves { product },
@@ -196,7 +196,7 @@ impl Stage<'_> {
         }
         let ground = Arc::clone(&self.ground);
         if !self.clients[person].is_wanting {
-            let product = ground.people[person].product.to_string();
+            let product = ground.people[person].product.as_str().to_owned();
             self.log.note(Arc::clone(&ground.names[person]), history::Event::Wants { product });
         }
         let borrows = self.plan.borrow.filter(|_| self.choices.choose("borrows", 3) == 2);
@@ -309,10 +309,10 @@ impl Stage<'_> {
                 let borrow = client.borrows.filter(|_| client.proof.is_none());
                 let who = &self.ground.people[person];
                 let ask = history::Ask::Checkout {
-                    product: who.product.to_string(),
-                    user: who.user.to_string(),
-                    host: who.host.to_string(),
-                    usage: Some(use_id.to_string()),
+                    product: who.product.as_str().to_owned(),
+                    user: who.user.as_str().to_owned(),
+                    host: who.host.as_str().to_owned(),
+                    usage: Some(use_id.as_str().to_owned()),
                     seats: 1,
                     wait_ms: wait.map(Span::ms),
                     borrow: borrow.is_some(),
@@ -418,7 +418,7 @@ impl Stage<'_> {
 }
 
 fn named(proof: &Proof) -> (String, Option<String>) {
-    (proof.token.lease.to_string(), Some(proof.token.use_id.to_string()))
+    (proof.token.lease.as_str().to_owned(), Some(proof.token.use_id.as_str().to_owned()))
 }
 
 /// An answer as a history has it.
@@ -431,9 +431,9 @@ pub(super) fn answered(
         Said::Lease(given) => {
             let held = &given.held;
             Some(Box::new(history::Lease {
-                id: held.lease.id.to_string(),
-                usage: held.use_id.to_string(),
-                product: held.lease.product.to_string(),
+                id: held.lease.id.as_str().to_owned(),
+                usage: held.use_id.as_str().to_owned(),
+                product: held.lease.product.as_str().to_owned(),
                 seats: held.lease.seats().0,
                 server: servers.get(given.server).map(ToString::to_string).unwrap_or_default(),
                 epoch: held.epoch.0,
