@@ -64,6 +64,8 @@ pub struct Run {
     pub violations: Vec<Violation>,
     /// Expectations of the scenario that were not met.
     pub unmet: Vec<Unmet>,
+    /// When the disks of both servers were expected to have the same leases, in milliseconds since it began.
+    pub equal_at: Vec<u64>,
     /// Why the pair did not come to rest after everything was mended, where it did not.
     pub unsettled: Option<String>,
     /// Why the simulator itself failed, where it did.
@@ -165,7 +167,7 @@ impl Run {
         self.numbers = Numbers::of_view(&view, &gaps);
         self.violations = plan.promises.iter().flat_map(|one| one.judge_view(&view)).collect();
         self.violations.sort_by_key(|one| (one.at, one.promise));
-        for at in plan.expected.iter().filter(|one| one.equal).map(|one| one.at.ms()) {
+        for &at in &self.equal_at {
             let difference = crate::oracle::convergence::difference(&view, at);
             self.unmet.extend(difference.map(|what| Unmet { at, what }));
         }

@@ -318,7 +318,7 @@ impl Forgery {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Expectation {
-    /// The servers are as said at this time.
+    /// The servers are as said at this time: as long after the step before it as the two times are apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Time>,
     /// The servers are as said at some time until this one, and at this one.

@@ -32,6 +32,8 @@ const WRITE_MAX: usize = 256 * 1024;
 const WRITE_WITHIN: Span = Span::from_secs(10);
 /// How long connecting and the handshake may take together.
 const SHAKEN_WITHIN: Span = Span::from_secs(3);
+/// How long they may take at least where the primary connects: it gives up after a heartbeat.
+const PRIMARY_TRIES_LEAST: Span = Span::from_ms(500);
 /// How long to wait before connecting again, at first.
 const RETRY_FIRST: Span = Span::from_ms(100);
 /// How much later the secondary tries, so that the two seldom connect at once.
@@ -259,8 +261,8 @@ enum ConnectError {
     Request(#[from] http::Error),
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
-    #[error("the peer did not answer within {SHAKEN_WITHIN}")]
-    TimedOut,
+    #[error("the peer did not answer within {0}")]
+    TimedOut(Span),
 }
 
 impl Peering {
@@ -277,16 +279,17 @@ impl Peering {
                 }
                 continue;
             };
-            let connected =
-                match tokio::time::timeout(SHAKEN_WITHIN.to_std(), self.connect(&peer)).await {
-                    Ok(connected) => connected,
-                    Err(_) => Err(ConnectError::TimedOut),
-                };
+            let begun = self.world.clock.now().moment;
+            let within = patience(&view);
+            let connected = match tokio::time::timeout(within.to_std(), self.connect(&peer)).await {
+                Ok(connected) => connected,
+                Err(_) => Err(ConnectError::TimedOut(within)),
+            };
             if let Err(error) = connected {
                 tracing::debug!(peer = %peer.name, %error, "cannot connect to the peer");
             }
             tries += 1;
-            let pause = pause(&view, tries);
+            let pause = pause(&view, tries, self.world.clock.now().moment.since(begun));
             tokio::select! {
                 biased;
                 changed = self.views.changed() => match changed {
@@ -370,15 +373,29 @@ impl Peering {
     }
 }
 
-/// How long to wait after so many failures: longer each time, up to one heartbeat.
-fn pause(view: &View, tries: u64) -> Span {
+/// How long one attempt to connect may take.
+///
+/// An attempt that began during a cut succeeds only late, if at all. The primary gives it up after a heartbeat, so that
+/// the two meet within two heartbeats after a cut; the secondary does not, so that they meet over a slow line too.
+fn patience(view: &View) -> Span {
+    match (view.standing.role, &view.config) {
+        (Some(Role::Primary), Some(config)) => {
+            config.redundancy.heartbeat.max(PRIMARY_TRIES_LEAST).min(SHAKEN_WITHIN)
+        }
+        _ => SHAKEN_WITHIN,
+    }
+}
+
+/// How long to wait after an attempt that took so long: attempts begin a heartbeat apart where they fail at once.
+fn pause(view: &View, tries: u64, took: Span) -> Span {
     let heartbeat = view.config.as_ref().map(|config| config.redundancy.heartbeat);
     let longest = heartbeat.unwrap_or(RETRY_FIRST).max(RETRY_FIRST);
     let later = match view.standing.role {
         Some(Role::Secondary) => SECONDARY_LATER,
         _ => Span::ZERO,
     };
-    RETRY_FIRST.times(tries.clamp(1, 100)).min(longest) + later
+    let apart = RETRY_FIRST.times(tries.clamp(1, 100)).min(longest);
+    apart.less(took).max(RETRY_FIRST) + later
 }
 
 /// Asks for the upgrade of a fresh connection.

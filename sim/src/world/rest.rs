@@ -30,9 +30,12 @@ pub(super) fn trouble([a, b]: [&str; 2], said: impl Fn(&str) -> Option<Said>) ->
     (!one.paired || !other.paired).then(|| "the two are not paired".into())
 }
 
-/// What is not as it was expected; `state` tells what a server is, where it says anything.
-pub(super) fn unmet(expected: &Expected, state: impl Fn(&str) -> Option<String>) -> Option<Unmet> {
-    let at = expected.at.ms();
+/// What is not as it was expected then; `state` tells what a server is, where it says anything.
+pub(super) fn unmet(
+    expected: &Expected,
+    at: u64,
+    state: impl Fn(&str) -> Option<String>,
+) -> Option<Unmet> {
     for (server, wanted) in [(&expected.active, "active"), (&expected.standby, "standby")] {
         let Some(server) = server else { continue };
         let state = state(server).unwrap_or_else(|| "silent".to_owned());

@@ -74,6 +74,12 @@ struct Stage<'a> {
     tasks: mpsc::UnboundedSender<Task>,
     reloads: std::slice::Iter<'a, Subject>,
     now: u64,
+    /// How many of the plan's expectations were looked at.
+    expected: usize,
+    /// How late the latest step came.
+    late: Span,
+    unmet: Vec<Unmet>,
+    equal_at: Vec<u64>,
 }
 
 impl<'a> Stage<'a> {
@@ -136,26 +142,33 @@ impl<'a> Stage<'a> {
             tasks,
             reloads: setup.reloads.iter(),
             now: 0,
+            expected: 0,
+            late: Span::ZERO,
+            unmet: Vec::new(),
+            equal_at: Vec::new(),
         })
     }
 
     fn play(mut self) -> Run {
         let plan = &self.setup.plan;
         let late = self.setup.subject.config.redundancy.heartbeat;
-        for (at, action) in &plan.actions {
-            let at = *at + self.choices.span("late", Span::ZERO, late);
-            if let Err(reason) = self.go_on_until(at.ms()) {
+        for (planned, action) in &plan.actions {
+            let late = self.choices.span("late", Span::ZERO, late);
+            if let Err(reason) = self.go_on_until(*planned, *planned + late) {
                 return self.failed(reason);
             }
+            self.late = late;
             self.look_at_disks();
             if let Err(reason) = self.act(action) {
                 return self.failed(reason);
             }
         }
-        if let Err(reason) = self.go_on_until(plan.mended_at.ms()) {
+        let last = plan.expected.last().map_or(Span::ZERO, |one| one.at + self.late);
+        if let Err(reason) = self.go_on_until(plan.mended_at, last.max(plan.mended_at)) {
             return self.failed(reason);
         }
-        let unmet = self.unmet();
+        let unmet = std::mem::take(&mut self.unmet);
+        let equal_at = std::mem::take(&mut self.equal_at);
         self.mend();
         let unsettled = match self.settle() {
             Ok(unsettled) => unsettled,
@@ -171,6 +184,7 @@ impl<'a> Stage<'a> {
             trace,
             entries,
             unmet,
+            equal_at,
             unsettled,
             failure,
             simulated_ms,
@@ -193,12 +207,25 @@ impl<'a> Stage<'a> {
         Run { seed, world, trace, entries, failure, simulated_ms, ..Run::default() }
     }
 
-    fn go_on_until(&mut self, at_ms: u64) -> Result<(), String> {
-        while self.now < at_ms {
+    /// Lets everything happen until a time, and looks at what the plan expects until the time that it stands for: what
+    /// is expected after a step counts from when the step came.
+    fn go_on_until(&mut self, planned: Span, end: Span) -> Result<(), String> {
+        let plan = &self.setup.plan;
+        while let Some(expected) = plan.expected.get(self.expected)
+            && expected.at <= planned
+        {
+            self.expected += 1;
+            self.happen_until(end.min(expected.at + self.late))?;
+            self.look_at_disks();
+            self.equal_at.extend(expected.equal.then_some(self.now));
+            self.unmet.extend(self.is_unmet(expected));
+        }
+        self.happen_until(end)
+    }
+
+    fn happen_until(&mut self, end: Span) -> Result<(), String> {
+        while self.now < end.ms() {
             self.step()?;
-            if self.setup.plan.expected.iter().any(|expected| expected.at.ms() == self.now) {
-                self.look_at_disks();
-            }
         }
         Ok(())
     }
@@ -377,7 +404,7 @@ impl<'a> Stage<'a> {
         let every = observer::interval(&self.setup.subject).ms();
         let mut since = None;
         while self.now < end {
-            self.go_on_until(self.now + every)?;
+            self.happen_until(Span::from_ms(self.now + every))?;
             let trouble = self.trouble();
             since = if trouble.is_some() { None } else { since.or(Some(self.now)) };
             if since.is_some_and(|since| self.now - since >= REST_MS) {
@@ -402,13 +429,9 @@ impl<'a> Stage<'a> {
         self.common.recorder.look(|entries| said(entries, server, at, patience))
     }
 
-    fn unmet(&self) -> Vec<Unmet> {
-        self.setup.plan.expected.iter().filter_map(|expected| self.is_unmet(expected)).collect()
-    }
-
     fn is_unmet(&self, expected: &Expected) -> Option<Unmet> {
-        let at = expected.at.ms();
-        rest::unmet(expected, |name| self.said(name, at).map(|said| said.state))
+        let at = self.now;
+        rest::unmet(expected, at, |name| self.said(name, at).map(|said| said.state))
     }
 
     /// Reads what each disk would hold if the power went off now. The servers go on with the disks that they have.

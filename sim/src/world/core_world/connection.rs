@@ -11,6 +11,7 @@ use tandem::measure::Moment;
 use tandem::pair::{Frame, Input};
 
 use super::log::Log;
+use super::machine::Process;
 use super::queue::{MS, Micros};
 use super::stage::Stage;
 use super::{Event, Node, kind};
@@ -18,6 +19,8 @@ use crate::history;
 
 /// How long connecting and the handshake may take together.
 const SHAKEN_WITHIN: Micros = 3_000 * MS;
+/// How long they may take at least where the primary connects.
+const PRIMARY_TRIES_LEAST: Micros = 500 * MS;
 /// How long to wait before connecting again, at first.
 const RETRY_FIRST: Micros = 100 * MS;
 /// How much later the secondary tries.
@@ -66,6 +69,8 @@ pub(super) struct Dial {
     tries: u64,
     /// Whether an attempt is under way.
     is_busy: bool,
+    /// When the latest began.
+    begun: Micros,
     /// Which view of its pair the attempt went by.
     seen: u64,
     /// Counts waits: one that was cut short is void.
@@ -108,20 +113,22 @@ impl Stage<'_> {
     fn dial(&mut self, at: Node) {
         let to = 1 - at;
         let era = self.machines[at].era;
+        let now = self.log.now;
         let Some(process) = self.process(at) else { return };
         process.dial.is_busy = true;
-        let now = self.log.now;
+        process.dial.begun = now;
+        let within = patience(process);
         let passes = self.network.link(at, to).passes() && self.network.link(to, at).passes();
         let other = &self.machines[to];
         let (after, reached) = if !passes || !other.is_powered || other.is_paused {
-            (SHAKEN_WITHIN, false)
+            (within, false)
         } else if !other.is_running() {
             (self.latency(at, to) + self.latency(to, at), false)
         } else {
             // Connecting, the upgrade, and the first half of the handshake.
             let legs = [(at, to), (to, at), (at, to), (to, at), (at, to), (to, at)];
             let way: Micros = legs.map(|(from, to)| self.latency(from, to)).iter().sum();
-            if way < SHAKEN_WITHIN { (way, true) } else { (SHAKEN_WITHIN, false) }
+            if way < within { (way, true) } else { (within, false) }
         };
         let other = self.machines[to].era;
         let reached = reached.then_some(other);
@@ -157,7 +164,8 @@ impl Stage<'_> {
         let heartbeat = process.config().map(|config| config.redundancy.heartbeat.ms() * MS);
         let longest = heartbeat.unwrap_or(RETRY_FIRST).max(RETRY_FIRST);
         let later = if process.role() == Some(Role::Secondary) { SECONDARY_LATER } else { 0 };
-        let pause = (RETRY_FIRST * process.dial.tries.clamp(1, 100)).min(longest) + later;
+        let apart = (RETRY_FIRST * process.dial.tries.clamp(1, 100)).min(longest);
+        let pause = apart.saturating_sub(now - process.dial.begun).max(RETRY_FIRST) + later;
         process.dial.wait += 1;
         let wait = process.dial.wait;
         let era = self.machines[at].era;
@@ -320,6 +328,16 @@ impl Stage<'_> {
                 self.queue.push(now + late, Event::Arrives { id, from, item: Item::End });
             }
         }
+    }
+}
+
+/// How long one attempt to connect may take.
+fn patience(process: &Process) -> Micros {
+    match (process.role(), process.config()) {
+        (Some(Role::Primary), Some(config)) => {
+            (config.redundancy.heartbeat.ms() * MS).clamp(PRIMARY_TRIES_LEAST, SHAKEN_WITHIN)
+        }
+        _ => SHAKEN_WITHIN,
     }
 }
 

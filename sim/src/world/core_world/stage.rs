@@ -66,7 +66,10 @@ pub(super) struct Stage<'a> {
     latest: usize,
     /// How many expectations were looked at.
     expected: usize,
+    /// How late the latest step came.
+    late: Micros,
     unmet: Vec<Unmet>,
+    equal_at: Vec<u64>,
     pub(super) failure: Option<String>,
     happened: u64,
     states: super::States,
@@ -117,7 +120,9 @@ impl<'a> Stage<'a> {
             fresh: 0,
             latest: 0,
             expected: 0,
+            late: 0,
             unmet: Vec::new(),
+            equal_at: Vec::new(),
             failure: None,
             happened: 0,
             states: super::States::default(),
@@ -136,13 +141,15 @@ impl<'a> Stage<'a> {
     pub(super) fn play(mut self) -> (Run, Choices) {
         let plan = self.plan.clone();
         let late = self.setup.subject.config.redundancy.heartbeat.ms() * MS;
-        for (at, action) in &plan.actions {
-            let at = at.ms() * MS + self.choices.choose("late", late);
-            self.go_on_until(at);
+        for (planned, action) in &plan.actions {
+            let late = self.choices.choose("late", late);
+            self.go_on_until(*planned, planned.ms() * MS + late);
+            self.late = late;
             self.look_at_disks();
             self.act(action);
         }
-        self.go_on_until(plan.mended_at.ms() * MS);
+        let last = plan.expected.last().map_or(0, |one| one.at.ms() * MS + self.late);
+        self.go_on_until(plan.mended_at, last.max(plan.mended_at.ms() * MS));
         let unmet = std::mem::take(&mut self.unmet);
         self.mend();
         let unsettled = self.settle();
@@ -152,6 +159,7 @@ impl<'a> Stage<'a> {
             trace: self.log.hash(),
             entries: std::mem::take(&mut self.log.entries),
             unmet,
+            equal_at: std::mem::take(&mut self.equal_at),
             unsettled,
             failure: self.failure.take(),
             simulated_ms: self.log.now / MS,
@@ -162,29 +170,36 @@ impl<'a> Stage<'a> {
         (run, self.choices)
     }
 
-    /// Lets everything happen until a time, and looks at what is expected by then.
-    fn go_on_until(&mut self, end: Micros) {
-        loop {
-            let next = self.plan.expected.get(self.expected).cloned();
-            let stop = next.as_ref().map_or(end, |one| end.min(one.at.ms() * MS));
-            while let Some((at, event)) = self.queue.pop_until(stop) {
-                self.log.now = at;
-                self.happen(event);
-                self.happened += 1;
-                if self.happened > EVENTS_MAX {
-                    self.failure.get_or_insert_with(|| format!("{EVENTS_MAX} events and no end"));
-                }
-                // It may be one that never lets the time go on.
-                if self.failure.is_some() {
-                    return self.log.now = self.log.now.max(end);
-                }
-            }
-            self.log.now = self.log.now.max(stop);
-            let Some(expected) = next.filter(|one| one.at.ms() * MS <= stop) else { return };
+    /// Lets everything happen until a time, and looks at what the plan expects until the time that it stands for: what
+    /// is expected after a step counts from when the step came.
+    fn go_on_until(&mut self, planned: Span, end: Micros) {
+        while let Some(expected) = self.plan.expected.get(self.expected).cloned()
+            && expected.at <= planned
+        {
             self.expected += 1;
+            self.happen_until(end.min(expected.at.ms() * MS + self.late));
             self.look_at_disks();
-            self.unmet.extend(self.is_unmet(&expected));
+            let at = self.log.now / MS;
+            self.equal_at.extend(expected.equal.then_some(at));
+            self.unmet.extend(self.is_unmet(&expected, at));
         }
+        self.happen_until(end);
+    }
+
+    /// Lets everything happen until a time.
+    fn happen_until(&mut self, end: Micros) {
+        while self.failure.is_none()
+            && let Some((at, event)) = self.queue.pop_until(end)
+        {
+            self.log.now = at;
+            self.happen(event);
+            self.happened += 1;
+            // It may be one that never lets the time go on.
+            if self.happened > EVENTS_MAX {
+                self.failure.get_or_insert_with(|| format!("{EVENTS_MAX} events and no end"));
+            }
+        }
+        self.log.now = self.log.now.max(end);
     }
 
     /// Something happens.
@@ -532,7 +547,7 @@ impl<'a> Stage<'a> {
         let every = (redundancy.heartbeat.ms() * MS).max(LOOK_EVERY);
         let mut since = None;
         while self.log.now < end {
-            self.go_on_until(self.log.now + every);
+            self.happen_until(self.log.now + every);
             let trouble = self.trouble();
             since = if trouble.is_some() { None } else { since.or(Some(self.log.now)) };
             if since.is_some_and(|since| self.log.now - since >= REST_MS * MS) {
@@ -567,8 +582,8 @@ impl<'a> Stage<'a> {
         })
     }
 
-    fn is_unmet(&self, expected: &Expected) -> Option<Unmet> {
-        rest::unmet(expected, |name| {
+    fn is_unmet(&self, expected: &Expected, at: u64) -> Option<Unmet> {
+        rest::unmet(expected, at, |name| {
             let state = self.machines[self.server(name)].state();
             state.map(|state| state.as_str().to_owned())
         })
