@@ -13,6 +13,8 @@ use crate::measure::{Moment, Span};
 const HELD_MAX: Span = Span::from_secs(31);
 /// Heartbeats without an answer after which the other servers are asked too.
 const ANSWER_HEARTBEATS: u64 = 4;
+/// Of a seat that was waited for, this part of its time must be left when it comes.
+const LATE_PART: u64 = 3;
 /// How long a lost seat that was refused waits before it is asked for again, at most.
 const REGAIN_MAX: Span = Span::from_secs(30);
 
@@ -429,6 +431,11 @@ impl Failover {
         };
         if !is_wanted {
             return;
+        }
+        // One whose request was held for long is nearly over for this client: asked for again, it begins anew.
+        let is_late = self.waits_until.is_some() && until.since(now) < ttl.part(LATE_PART);
+        if is_late && matches!(self.phase, Phase::Wanting(_)) {
+            return self.ask_current(now, effects);
         }
         if now >= until {
             return self.failed(now, sent, None, effects);
@@ -912,6 +919,17 @@ mod tests {
         insta::assert_snapshot!(script.log(), @r"
         30500ms ask 0 Checkout(0)
         30600ms held until 330500ms
+        ");
+    }
+
+    #[test]
+    fn a_seat_that_comes_late_is_asked_for_again_before_it_is_used() {
+        let mut script = Script::waiting(1, Span::from_secs(600));
+        script.wait(Span::from_secs(250), &[]).gives(0).wait(Span::from_ms(10), &[]).gives(0);
+        insta::assert_snapshot!(script.log(), @r"
+        0ms ask 0 Checkout(0)
+        250000ms ask 0 Checkout(0)
+        250010ms held until 550000ms
         ");
     }
 

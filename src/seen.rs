@@ -17,6 +17,8 @@ named! {
         BorrowTakenBack = "borrow-taken-back",
         /// Somebody who waited was given a seat.
         WaiterServed = "waiter-served",
+        /// Somebody who waited went, and its request with it.
+        WaiterHungUp = "waiter-hung-up",
         /// Somebody who waited was dropped, since nobody asked for it.
         WaiterDropped = "waiter-dropped",
         /// A seat that was kept for one place went to another one of its holder.

@@ -36,6 +36,8 @@ pub enum Input {
     Frame(Box<Frame>),
     /// Somebody asks for something.
     Command(Ticket, Box<Command>),
+    /// Whoever asked for this has gone: nobody hears the answer.
+    HungUp(Ticket),
     /// Every write up to this one is durable.
     Persisted(WriteId),
     /// The peer that connects has proved this identity key, and none was pinned or kept before.

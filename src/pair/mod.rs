@@ -199,6 +199,7 @@ impl Pair {
             Input::Disconnected => self.on_disconnected(out),
             Input::Frame(frame) => self.on_frame(*frame, out),
             Input::Command(ticket, command) => self.on_command(ticket, *command, out),
+            Input::HungUp(ticket) => self.on_hung_up(ticket),
             Input::Persisted(write) => self.on_persisted(write, out),
             Input::Deadline => self.on_deadline(out),
             Input::PeerKey(key) => self.on_peer_key(key, out),

@@ -93,6 +93,16 @@ impl Pair {
         }
     }
 
+    /// Who has gone is not given a seat: its place is kept, as for everybody who does not ask just now.
+    pub(super) fn on_hung_up(&mut self, ticket: Ticket) {
+        let before = self.asking.len();
+        self.asking.retain(|_, asking| asking.ticket != ticket);
+        if self.asking.len() < before {
+            seen!(WaiterHungUp);
+            self.ledger.stir_queue();
+        }
+    }
+
     /// Answers with the place, which is durable where it must be by then.
     fn tell_place(&mut self, use_id: &UseId, ticket: Ticket, out: &mut Vec<Effect>) {
         let Some(waiter) = self.ledger.waiter(use_id, None) else {

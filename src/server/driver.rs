@@ -46,6 +46,8 @@ type Query = Box<dyn FnOnce(&Pair, Now) + Send>;
 /// What the driver is asked.
 enum Message {
     Command(Box<Command>, oneshot::Sender<Answer>),
+    /// Somebody who waited for an answer has gone.
+    HungUp,
     Query(Query),
     Stop,
 }
@@ -71,6 +73,16 @@ pub(super) struct Handle {
     problem: PeerProblem,
 }
 
+/// Dropped before it is disarmed, it tells the driver that somebody who waited has gone.
+struct HangUp<'a>(Option<&'a mpsc::Sender<Message>>);
+
+impl Drop for HangUp<'_> {
+    fn drop(&mut self) {
+        // With so many messages waiting, the next who goes tells of all before.
+        let _full = self.0.map(|messages| messages.try_send(Message::HungUp));
+    }
+}
+
 /// The driver is between two starts, or has stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unavailable;
@@ -79,9 +91,13 @@ impl Handle {
     /// Has a command carried out, and waits for the answer.
     pub(super) async fn command(&self, command: Command) -> Result<Answer, Unavailable> {
         let (sender, receiver) = oneshot::channel();
+        let waits = matches!(command, Command::Wait(_));
         let message = Message::Command(Box::new(command), sender);
         self.messages.send(message).await.map_err(|_| Unavailable)?;
-        receiver.await.map_err(|_| Unavailable)
+        let mut hang_up = HangUp(waits.then_some(&self.messages));
+        let answer = receiver.await;
+        hang_up.0 = None;
+        answer.map_err(|_| Unavailable)
     }
 
     /// Reads something of the pair.
@@ -318,6 +334,7 @@ impl Driver {
                 self.pending.insert(ticket, answer);
                 self.step(Input::Command(ticket, command))
             }
+            Message::HungUp => self.hang_up(),
             Message::Query(query) => {
                 query(&self.running.pair, self.setup.world.clock.now());
                 None
@@ -327,6 +344,16 @@ impl Driver {
                 exit.or(Some(Exit::Stopped))
             }
         }
+    }
+
+    /// Tells the pair of those who went without their answers.
+    fn hang_up(&mut self) -> Option<Exit> {
+        let gone = self.pending.iter().filter(|(_, answer)| answer.is_closed());
+        let gone: Vec<_> = gone.map(|(ticket, _)| *ticket).collect();
+        gone.into_iter().find_map(|ticket| {
+            self.pending.remove(&ticket);
+            self.step(Input::HungUp(ticket))
+        })
     }
 
     fn on_link(&mut self, event: LinkEvent) -> Option<Exit> {
@@ -526,7 +553,7 @@ impl Driver {
                     None | Some(Message::Stop) => return false,
                     Some(Message::Command(_, answer)) => refuse(answer),
                     // Dropped, a query answers that the server is unavailable.
-                    Some(Message::Query(_)) => {}
+                    Some(Message::Query(_) | Message::HungUp) => {}
                 },
             }
         }

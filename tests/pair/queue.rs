@@ -1,5 +1,8 @@
 //! Waiting for a seat and borrowing one, through the front door of a pair that lives and dies.
 
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
+
 use hyper::Method;
 use serde_json::{Value, json};
 
@@ -76,6 +79,32 @@ async fn a_client_waits_for_its_turn() {
     }
     let lease = waiting.await.expect("no panic").expect("a seat");
     assert_eq!(lease.body.user.as_str(), "di");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hangs_up_is_not_given_the_seat_that_it_waited_for() {
+    let pair = TestPair::ready().await;
+    let held = full(&pair).await;
+    let body = json!({"product": "designer", "user": "di", "host": "ws-1", "use": "d",
+        "waitMs": 30_000})
+    .to_string();
+    let mut stream = TcpStream::connect(pair.a.address).expect("a connection");
+    let length = body.len();
+    write!(
+        stream,
+        "POST /v1/leases HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .expect("sent");
+    pair.a.until("somebody waits", |status| status["products"][0]["waiting"] == 1).await;
+    stream.shutdown(Shutdown::Write).expect("hung up");
+    // The server closes it too once it has noticed.
+    let mut answer = Vec::new();
+    tokio::task::block_in_place(|| stream.read_to_end(&mut answer)).expect("closed");
+    assert_eq!(String::from_utf8_lossy(&answer), "");
+    assert_eq!(pair.a.release(&held[0]).await.status, 204);
+    let status = pair.a.status().await;
+    let product = &status["products"][0];
+    assert_eq!((&product["used"], &product["waiting"]), (&json!(2), &json!(1)), "{product}");
 }
 
 #[tokio::test]

@@ -206,6 +206,24 @@ fn another_window_of_a_holder_joins_its_seat_whoever_waits_before_it() {
 }
 
 #[test]
+fn who_has_gone_is_not_given_the_seat_that_it_waited_for() {
+    let mut script = Script::paired(1);
+    let ana = script.checkout(A, "ana", "u1").expect("a seat");
+    let bo = script.ask_waiting(A, "bo", "u2", HELD);
+    let cy = script.ask_waiting(A, "cy", "u3", HELD);
+    script.tell(A, Input::HungUp(Ticket(bo)));
+    script.give_back(A, &ana);
+    script.run(1_000);
+    assert_eq!((script.replies.get(&bo), script.replies.get(&cy)), (None, None));
+    // Its place lasts a minute from when it asked, in case it comes back; then the next one's turn comes.
+    for _ in 0..6 {
+        script.run(10_000);
+    }
+    assert!(crate::seen::take().has(crate::seen::Mark::WaiterHungUp));
+    assert_eq!(script.waiting(A), 1);
+}
+
+#[test]
 fn who_is_not_asked_for_in_a_minute_is_dropped() {
     let mut script = Script::paired(1);
     let ana = script.checkout(A, "ana", "u1").expect("a seat");

@@ -758,6 +758,14 @@ impl Stage<'_> {
         self.tell(at, Input::Command(ticket, Box::new(command)));
     }
 
+    /// Whoever sent a request has closed its connection.
+    pub(super) fn hear_hang_up(&mut self, at: Node, number: u64) {
+        let Some(process) = self.process(at) else { return };
+        let Some(place) = process.pending.iter().position(|one| one.1 == number) else { return };
+        let (ticket, ..) = process.pending.remove(place);
+        self.tell(at, Input::HungUp(ticket));
+    }
+
     /// An operator moves service: whoever serves is told. What it refuses has not happened.
     pub(super) fn hand_over(&mut self, to: &str) {
         let serves = |machine: &Machine| {

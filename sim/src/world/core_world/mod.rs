@@ -59,6 +59,8 @@ enum Event {
     Dialed { at: Node, era: u32, reached: Option<u32> },
     /// A process may try to connect again.
     Redial { at: Node, era: u32, wait: u32 },
+    /// A client closes the connection of a request that a server holds.
+    HangUp { to: Node, number: u64 },
     /// What one node sends another does not wait any longer.
     Unclogged { from: Node, to: Node },
 }
@@ -68,7 +70,7 @@ impl Event {
     fn machine(&self) -> Option<Node> {
         match self {
             Self::Arrives { from, .. } => Some(1 - from),
-            Self::Request { to, .. } => Some(*to),
+            Self::Request { to, .. } | Self::HangUp { to, .. } => Some(*to),
             Self::Alarm { at, .. }
             | Self::Written { at, .. }
             | Self::Open { at, .. }

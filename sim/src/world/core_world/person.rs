@@ -22,6 +22,8 @@ use crate::seed::Stream;
 const ARRIVAL: Micros = 5_000 * MS;
 /// How long somebody waits before they try again, after a refusal.
 const PATIENCE: Micros = 2_000 * MS;
+/// One of so many who wait has its application ended meanwhile.
+const ENDED_ONE_IN: u64 = 8;
 /// How long an answer about the pair's times is waited for.
 const LEARNED_WITHIN: Micros = 5_000 * MS;
 /// How many different times somebody may hold a seat, wait for one, or borrow it.
@@ -62,6 +64,8 @@ struct Open {
     number: u64,
     /// Absent: it asks for the pair's times.
     ask: Option<AskId>,
+    /// The server that may hold it.
+    held_by: Option<Node>,
     until: Micros,
 }
 
@@ -69,8 +73,8 @@ struct Open {
 enum Mode {
     /// Wants nothing until then.
     Away(Micros),
-    /// Asks for a seat.
-    Asking,
+    /// Asks for a seat, until somebody ends its application at last.
+    Asking(Option<Micros>),
     /// Has one, until then.
     Holding(Option<Micros>),
     /// Gives it back.
@@ -107,8 +111,8 @@ impl Client {
     fn next(&self, now: Micros) -> Option<Micros> {
         let own = match self.mode {
             Mode::Away(until) => Some(until),
-            Mode::Holding(until) => until,
-            Mode::Asking | Mode::Leaving => None,
+            Mode::Asking(until) | Mode::Holding(until) => until,
+            Mode::Leaving => None,
         };
         let deadline = self.failover.as_ref().and_then(Failover::deadline);
         let deadline = deadline.map(|deadline| self.clock.reaches(deadline, now));
@@ -170,6 +174,7 @@ impl Stage<'_> {
         }
         match self.clients[person].mode {
             Mode::Away(until) if until <= now => self.wants(person),
+            Mode::Asking(Some(until)) if until <= now => self.ends(person),
             Mode::Holding(Some(until)) if until <= now => {
                 let product = self.ground.people[person].product.as_str().to_owned();
                 self.log.note(
@@ -203,11 +208,14 @@ impl Stage<'_> {
         let borrows = borrows.map(|range| self.drawn("borrows-for", range));
         let wait = self.plan.wait.filter(|_| borrows.is_none());
         let wait = wait.map(|range| self.drawn("waits", range));
+        let ends = wait.filter(|_| self.choices.choose("is-ended", ENDED_ONE_IN) == 1);
+        let ends = ends.map(|wait| self.choices.choose("ends", wait.ms().max(1) * MS));
+        let ends = ends.map(|after| self.log.now + after);
         let client = &mut self.clients[person];
         client.is_wanting = true;
         client.ticket = None;
         client.borrows = borrows;
-        client.mode = Mode::Asking;
+        client.mode = Mode::Asking(ends);
         client.uses += 1;
         client.use_id = None;
         client.proof = None;
@@ -222,6 +230,17 @@ impl Stage<'_> {
         }
         client.failover = Some(failover);
         self.obey(person, &mut effects, None);
+    }
+
+    /// Its application is ended while it waits: nobody is told but by its connections.
+    fn ends(&mut self, person: usize) {
+        let late = self.choices.choose("tries-again", PATIENCE / 2);
+        let client = &mut self.clients[person];
+        client.mode = Mode::Away(self.log.now + PATIENCE / 2 + late);
+        client.failover = None;
+        for open in std::mem::take(&mut self.clients[person].open) {
+            self.lose_track(person, open);
+        }
     }
 
     /// Tells the client's state machine, and does what it wants.
@@ -250,7 +269,7 @@ impl Stage<'_> {
                     let hold = self.plan.hold;
                     let client = &self.clients[person];
                     let place = client.list.iter().position(|one| *one == server);
-                    let is_new = matches!(client.mode, Mode::Asking);
+                    let is_new = matches!(client.mode, Mode::Asking(_));
                     let until = if is_new { hold.map(|hold| self.holds(hold)) } else { None };
                     let client = &mut self.clients[person];
                     client.current = place.unwrap_or(0);
@@ -347,7 +366,9 @@ impl Stage<'_> {
             ask,
         );
         let until = self.log.now + within;
-        self.clients[person].open.push(Open { number, ask: ask_id, until });
+        let is_held = matches!(&want, Want::Checkout { wait: Some(_), .. });
+        let held_by = is_held.then_some(to);
+        self.clients[person].open.push(Open { number, ask: ask_id, held_by, until });
         let request = Request { number, from: Party::Person(person), want };
         self.post(CLIENTS, to, Event::Request { to, request: Box::new(request) });
     }
@@ -363,6 +384,9 @@ impl Stage<'_> {
 
     fn lose_track(&mut self, person: usize, open: Open) {
         let request = open.number;
+        if let Some(to) = open.held_by {
+            self.post(CLIENTS, to, Event::HangUp { to, number: request });
+        }
         self.log.note(Arc::clone(&self.ground.names[person]), history::Event::Lost { request });
     }
 

@@ -213,6 +213,7 @@ impl<'a> Stage<'a> {
         match event {
             Event::Arrives { id, from, item } => self.arrives(id, from, item),
             Event::Request { to, request } => self.take_in(to, *request),
+            Event::HangUp { to, number } => self.hear_hang_up(to, number),
             Event::Answer(answer) => match answer.to {
                 Party::Person(person) => self.client_hears(person, *answer),
                 Party::Reconciler => self.reconciler_hears(*answer),
