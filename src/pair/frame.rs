@@ -54,7 +54,7 @@ impl std::fmt::Display for State {
 #[serde(rename_all = "kebab-case")]
 pub enum Frame {
     /// Who speaks and what it knows. First on a connection, and again whenever its bundle or its state changed.
-    Hello(Hello),
+    Hello(Box<Hello>),
     /// Still there.
     Heartbeat(Heartbeat),
     /// Records of the active server, each the successor of the one before, the first numbered `first`.

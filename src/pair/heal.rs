@@ -71,7 +71,7 @@ impl Pair {
             odd: self.facts.odd,
             wall: self.now.wall,
         };
-        self.send(Frame::Hello(hello), out);
+        self.send(Frame::Hello(Box::new(hello)), out);
     }
 
     pub(super) fn on_frame(&mut self, frame: Frame, out: &mut Vec<Effect>) {
@@ -120,7 +120,7 @@ impl Pair {
         }
     }
 
-    pub(super) fn on_hello(&mut self, hello: Hello, out: &mut Vec<Effect>) {
+    pub(super) fn on_hello(&mut self, hello: Box<Hello>, out: &mut Vec<Effect>) {
         let apart = self.now.wall.since(hello.wall).max(hello.wall.since(self.now.wall));
         if apart > CLOCKS_APART {
             let mut details = Map::new();
@@ -310,7 +310,7 @@ impl Pair {
             return;
         }
         let met = |hello: &Hello| hello.met;
-        let hello = self.link.as_ref().and_then(|link| link.hello.as_ref());
+        let hello = self.link.as_ref().and_then(|link| link.hello.as_deref());
         let lacks = hello.is_some_and(|hello| self.may_lack(hello)) && !self.is_escrow();
         let knew_nothing =
             !self.facts.met && self.ledger.quotas().is_empty() && hello.is_some_and(met);

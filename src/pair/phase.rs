@@ -135,7 +135,7 @@ impl Peering {
 #[derive(Clone, Debug)]
 pub(super) struct Link {
     /// What the peer said of itself.
-    pub(super) hello: Option<Hello>,
+    pub(super) hello: Option<Box<Hello>>,
     /// What the peer says it does now.
     pub(super) state: State,
     /// How many frames came.

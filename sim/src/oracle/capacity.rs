@@ -17,12 +17,11 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
         let Ask::Checkout { .. } = exchange.ask else { continue };
         let Some((at, lease)) = exchange.given() else { continue };
         let same = |product: &str| product.eq_ignore_ascii_case(&lease.product);
-        let live: Vec<&Holding<'_>> = view
-            .holdings
-            .values()
-            .filter(|holding| same(holding.product) && holding.since <= at && holding.is_live(at))
-            .collect();
-        let seats: u32 = live.iter().map(|holding| holding.seats).sum();
+        let is_live = |holding: &&Holding<'_>| {
+            holding.since <= at && holding.is_live(at) && same(holding.product)
+        };
+        let live = || view.holdings.values().filter(is_live);
+        let seats: u32 = live().map(|holding| holding.seats).sum();
         let terms = view.in_force(exchange.asked, at);
         let capacity = |name: &str| {
             let of = terms.iter().filter_map(|terms| terms.servers.get(name));
@@ -48,7 +47,7 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
         );
         let capacity = granters.iter().filter_map(|name| capacity(name)).max();
         let Some(capacity) = capacity.filter(|capacity| seats > *capacity) else { continue };
-        let oldest = live.iter().map(|holding| holding.asked).min().unwrap_or(at);
+        let oldest = live().map(|holding| holding.asked).min().unwrap_or(at);
         let names: Vec<&String> =
             terms.first().into_iter().flat_map(|t| t.servers.keys()).collect();
         let split = matches!(names.as_slice(), [a, b] if view.was_split([a, b], oldest, at));
