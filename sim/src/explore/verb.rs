@@ -74,6 +74,14 @@ pub enum Failure {
         /// Why.
         error: io::Error,
     },
+    /// A file cannot be replayed.
+    #[error("{}: {error}", .file.display())]
+    Replay {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        error: ExploreError,
+    },
     /// Nobody could end it.
     #[error("Ctrl-C cannot be listened for: {0}")]
     Deaf(#[from] io::Error),
@@ -93,7 +101,8 @@ pub fn run(args: &Args) -> Result<(String, Verdict), Failure> {
     if let Some(file) = &args.replay {
         let text = std::fs::read_to_string(file)
             .map_err(|error| Failure::Read { file: file.clone(), error })?;
-        let (lines, broken) = replay(&text)?;
+        let (lines, broken) =
+            replay(&text).map_err(|error| Failure::Replay { file: file.clone(), error })?;
         let mut text = lines.join("\n") + "\n";
         let verdict = match &broken {
             Some((promise, what)) => format!("`{promise}` is violated: {what}\n"),

@@ -168,8 +168,7 @@ impl<'a> View<'a> {
             done.into_iter().max().filter(|_| in_effect).map(|done| (commit.generation, done))
         };
         // Nothing was left where all are of one generation.
-        let generation = |commit: Option<&Commit<'_>>| commit.map(|one| one.generation);
-        let is_one = generation(self.commits.first()) == generation(self.commits.last());
+        let is_one = self.commits.windows(2).all(|two| two[0].generation == two[1].generation);
         let settled = if is_one { None } else { self.commits.iter().rev().find_map(since) };
         // A server that lost its disk counts generations anew.
         let is_left = |commit: &Commit<'_>| {
