@@ -32,8 +32,6 @@ const WRITE_MAX: usize = 256 * 1024;
 const WRITE_WITHIN: Span = Span::from_secs(10);
 /// How long connecting and the handshake may take together.
 const SHAKEN_WITHIN: Span = Span::from_secs(3);
-/// How long they may take at least where the primary connects: it gives up after a heartbeat.
-const PRIMARY_TRIES_LEAST: Span = Span::from_ms(500);
 /// How long to wait before connecting again, at first.
 const RETRY_FIRST: Span = Span::from_ms(100);
 /// How much later the secondary tries, so that the two seldom connect at once.
@@ -280,10 +278,10 @@ impl Peering {
                 continue;
             };
             let begun = self.world.clock.now().moment;
-            let within = patience(&view);
-            let connected = match tokio::time::timeout(within.to_std(), self.connect(&peer)).await {
+            let connecting = self.connect(&peer, patience(&view));
+            let connected = match tokio::time::timeout(SHAKEN_WITHIN.to_std(), connecting).await {
                 Ok(connected) => connected,
-                Err(_) => Err(ConnectError::TimedOut(within)),
+                Err(_) => Err(ConnectError::TimedOut(SHAKEN_WITHIN)),
             };
             if let Err(error) = connected {
                 tracing::debug!(peer = %peer.name, %error, "cannot connect to the peer");
@@ -304,8 +302,11 @@ impl Peering {
         }
     }
 
-    async fn connect(&self, peer: &Server) -> Result<(), ConnectError> {
-        let stream = self.world.net.connect(&peer.address, peer.port).await?;
+    async fn connect(&self, peer: &Server, within: Span) -> Result<(), ConnectError> {
+        let opening = self.world.net.connect(&peer.address, peer.port);
+        let stream = tokio::time::timeout(within.to_std(), opening)
+            .await
+            .map_err(|_| ConnectError::TimedOut(within))??;
         let mut stream = upgrade(stream, peer).await?;
         let (name, key) = self.shake(&mut *stream, true, Some(&peer.name)).await?;
         self.up(NewLink { name, key, opened_here: true, stream }).await;
@@ -373,20 +374,19 @@ impl Peering {
     }
 }
 
-/// How long one attempt to connect may take.
+/// How long a connection may take to open, before the handshake.
 ///
-/// An attempt that began during a cut succeeds only late, if at all. The primary gives it up after a heartbeat, so that
-/// the two meet within two heartbeats after a cut; the secondary does not, so that they meet over a slow line too.
+/// An attempt that began during a cut succeeds only late, if at all. The primary gives it up after a heartbeat and a
+/// little, so that the two meet within two heartbeats after a cut; the secondary does not, so that they meet over a slow
+/// line too.
 fn patience(view: &View) -> Span {
     match (view.standing.role, &view.config) {
-        (Some(Role::Primary), Some(config)) => {
-            config.redundancy.heartbeat.max(PRIMARY_TRIES_LEAST).min(SHAKEN_WITHIN)
-        }
+        (Some(Role::Primary), Some(config)) => config.redundancy.heartbeat + RETRY_FIRST,
         _ => SHAKEN_WITHIN,
     }
 }
 
-/// How long to wait after an attempt that took so long: attempts begin a heartbeat apart where they fail at once.
+/// How long to wait after an attempt that took so long: attempts begin a heartbeat apart at least, after some failures.
 fn pause(view: &View, tries: u64, took: Span) -> Span {
     let heartbeat = view.config.as_ref().map(|config| config.redundancy.heartbeat);
     let longest = heartbeat.unwrap_or(RETRY_FIRST).max(RETRY_FIRST);

@@ -19,8 +19,6 @@ use crate::history;
 
 /// How long connecting and the handshake may take together.
 const SHAKEN_WITHIN: Micros = 3_000 * MS;
-/// How long they may take at least where the primary connects.
-const PRIMARY_TRIES_LEAST: Micros = 500 * MS;
 /// How long to wait before connecting again, at first.
 const RETRY_FIRST: Micros = 100 * MS;
 /// How much later the secondary tries.
@@ -127,8 +125,14 @@ impl Stage<'_> {
         } else {
             // Connecting, the upgrade, and the first half of the handshake.
             let legs = [(at, to), (to, at), (at, to), (to, at), (at, to), (to, at)];
-            let way: Micros = legs.map(|(from, to)| self.latency(from, to)).iter().sum();
-            if way < within { (way, true) } else { (within, false) }
+            let legs = legs.map(|(from, to)| self.latency(from, to));
+            let [there, back, ..] = legs;
+            let way: Micros = legs.iter().sum();
+            match (there + back < within, way < SHAKEN_WITHIN) {
+                (true, true) => (way, true),
+                (true, false) => (SHAKEN_WITHIN, false),
+                (false, _) => (within, false),
+            }
         };
         let other = self.machines[to].era;
         let reached = reached.then_some(other);
@@ -331,11 +335,11 @@ impl Stage<'_> {
     }
 }
 
-/// How long one attempt to connect may take.
+/// How long a connection may take to open, before the handshake.
 fn patience(process: &Process) -> Micros {
     match (process.role(), process.config()) {
         (Some(Role::Primary), Some(config)) => {
-            (config.redundancy.heartbeat.ms() * MS).clamp(PRIMARY_TRIES_LEAST, SHAKEN_WITHIN)
+            (config.redundancy.heartbeat.ms() * MS + RETRY_FIRST).min(SHAKEN_WITHIN)
         }
         _ => SHAKEN_WITHIN,
     }
