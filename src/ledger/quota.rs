@@ -590,6 +590,12 @@ impl Ledger {
         }
         // Replaced is over once the two are paired again: everything that the other has is known.
         next.void.retain(|_, void| *void != Void::Replaced);
+        // A fenced server that is there is not dead: the word holds no longer, whatever becomes of the two before a ttl
+        // has passed. What it granted before is unknown until then.
+        for void in next.void.values_mut().filter(|void| **void == Void::Fenced) {
+            seen!(FenceLifted);
+            *void = Void::Lost;
+        }
         next.products.retain(|product, _| terms.config.products.contains_key(product));
         for (product, slots) in &mut next.products {
             let [mut p, mut s] = terms.targets(product);

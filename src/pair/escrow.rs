@@ -218,12 +218,7 @@ impl Pair {
         let peer = self.peer().map(|peer| peer.name.clone());
         let fenced = peer.filter(|peer| self.ledger.quotas().void(peer) == Some(Void::Fenced));
         let records = match (active.peering, fenced) {
-            (Peering::Paired, fenced) => {
-                if fenced.is_some() {
-                    seen!(FenceLifted);
-                }
-                vec![self.ledger.count_on_all(&terms)]
-            }
+            (Peering::Paired, _) => vec![self.ledger.count_on_all(&terms)],
             (Peering::Alone, Some(fenced)) if self.link.is_none() => {
                 self.event("fence-completed", Map::new(), out);
                 self.ledger.replace(&fenced, &terms)

@@ -249,10 +249,33 @@ fn a_fenced_server_that_returns_in_time_gets_its_slots_back_after_a_ttl() {
     script.run(1_000);
     assert_eq!(script.quotas(A), (8, 0));
     let peer = ServerName::new("lic-b").expect("a name");
-    assert_eq!(script.pair(B).ledger().quotas().void(&peer), Some(Void::Fenced));
+    assert_eq!(script.pair(B).ledger().quotas().void(&peer), Some(Void::Lost));
     script.run(RUN_OUT + 2 * HEARTBEAT);
     assert_eq!((script.quotas(A), script.quotas(B)), ((8, 2), (8, 2)));
     assert!(seen::take().has(Mark::FenceLifted));
+}
+
+#[test]
+fn a_fence_does_not_outlive_the_return_of_the_fenced() {
+    let mut script = Script::escrow(10);
+    script.kill(A);
+    script.run(2 * FAILOVER + 700);
+    script.fence(B, "n1");
+    script.start(A);
+    script.run(1_000);
+    assert_eq!(script.states(), (State::Active, State::Standby));
+    let held = script.exhaust(A, "a");
+    assert!(!held.is_empty());
+    // They part again before one ttl has passed: now the other one serves.
+    script.split();
+    for _ in 0..8 {
+        script.run(RUN_OUT / 8 + HEARTBEAT);
+        for one in &held {
+            script.renew(A, one).expect("theirs");
+        }
+    }
+    let more = [A, B].map(|at| script.exhaust(at, "x").len());
+    assert!(held.len() + more[0] + more[1] <= 10, "{} and {more:?} of 10", held.len());
 }
 
 #[test]
