@@ -67,6 +67,14 @@ fn is_renewed(view: &View<'_>, id: &str, at: u64, terms: &Terms) -> bool {
     })
 }
 
+/// Whether a lease is just then given to its holder: one disk has it first.
+fn is_given(view: &View<'_>, id: &str, at: u64) -> bool {
+    view.exchanges.iter().any(|exchange| {
+        let given = exchange.given().filter(|(_, lease)| lease.id == id);
+        given.is_some_and(|(until, _)| (exchange.asked..=until).contains(&at))
+    })
+}
+
 fn judge_at(view: &View<'_>, at: u64, disks: BTreeMap<&str, Disk<'_>>) -> Vec<Violation> {
     let mut violations = Vec::new();
     let mut broken = |what: String| {
@@ -95,7 +103,7 @@ fn judge_at(view: &View<'_>, at: u64, disks: BTreeMap<&str, Disk<'_>>) -> Vec<Vi
     }
     for (has, lacks, id) in on_one(one, other) {
         let is_live = view.holdings.get(id).is_some_and(|holding| holding.is_live(at));
-        if is_live && !is_renewed(view, id, at, terms) {
+        if is_live && !is_renewed(view, id, at, terms) && !is_given(view, id, at) {
             broken(format!("`{has}` ends with the lease {id} and `{lacks}` without it"));
         }
     }
@@ -214,6 +222,18 @@ mod tests {
             story.on_disk(20_000, "lic-a", &["L1"]);
             story.on_disk(20_000, "lic-b", &[]);
             assert_eq!(!story.judged(PROMISE).is_empty(), seen, "{renewed}");
+        }
+    }
+
+    #[test]
+    fn a_lease_that_is_just_given_may_be_on_one_disk_first() {
+        for (answered, seen) in [(20_000, false), (19_999, true)] {
+            let mut story = healed();
+            story.hear(18_000, "lic-b", true, true);
+            story.grant_late(19_900, answered, "bo", "lic-a", "L2");
+            story.on_disk(20_000, "lic-a", &["L1"]);
+            story.on_disk(20_000, "lic-b", &["L1", "L2"]);
+            assert_eq!(!story.judged(PROMISE).is_empty(), seen, "{answered}");
         }
     }
 

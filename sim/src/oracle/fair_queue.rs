@@ -64,9 +64,13 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
     }
     let mut holders: BTreeMap<_, Vec<Had>> = BTreeMap::new();
     for asking in uses.values() {
-        let given = asking.requests.iter().filter_map(|one| Some(one.given()?.0));
+        let given = asking.requests.iter().filter_map(|one| one.given());
+        // Whoever joins the seat that it has is given none.
+        let new = given.filter(|(at, lease)| {
+            view.holdings.get(lease.id.as_str()).is_none_or(|holding| holding.since >= *at)
+        });
         let had =
-            given.filter_map(|given| Some(Had { given, asked: asking.requests.first()?.asked }));
+            new.filter_map(|(given, _)| Some(Had { given, asked: asking.requests.first()?.asked }));
         holders.entry(asking.holder()).or_default().extend(had);
     }
     // Places that may have been there and got nothing, whatever their holders were told.
