@@ -1,6 +1,15 @@
-//! Foreign text made safe to show: names from files and the network go through here before anybody reads them.
+//! Foreign text made safe to show: names from files and the network go through here before anybody reads them. And bytes
+//! as text.
 
 use std::borrow::Cow;
+
+/// Bytes in lower-case hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+}
 
 /// Text from files or the network, made safe to print: control, bidirectional and line-separator characters are
 /// escaped as in Rust (`\n`, `\u{202e}`), so that it can neither move the cursor nor look like another text.

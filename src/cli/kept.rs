@@ -15,6 +15,7 @@ use crate::client::Endpoint;
 use crate::measure::{Span, Timestamp};
 use crate::name::LeaseId;
 use crate::seam::who;
+use crate::text::hex;
 
 /// No kept lease is longer.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -117,7 +118,7 @@ impl Leases {
     fn path(&self, lease: &LeaseBody) -> PathBuf {
         use sha2::Digest as _;
         let digest = sha2::Sha256::digest(lease.use_id.as_str());
-        let short: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let short = hex(&digest[..8]);
         self.directory.join(format!("{}.{short}.json", lease.id.folded()))
     }
 }

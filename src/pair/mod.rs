@@ -9,6 +9,7 @@ mod borrow;
 mod command;
 mod config;
 mod conflict;
+mod dialing;
 mod digest;
 mod escrow;
 mod frame;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 
 pub use command::{Command, Commit, Held, Nonce, Queued, Refusal, Reply, Wait};
 pub use conflict::HeldBundle;
+pub use dialing::{Dialing, SHAKEN_WITHIN, YOUNG};
 pub use frame::{Frame, Heartbeat, Hello, State};
 pub use io::{Committed, Durable, Effect, Event, Facts, Input, Standing, Ticket, Write, WriteId};
 pub use lead::Lead;

@@ -10,6 +10,7 @@ use super::wire::{self, HANDSHAKE_MAX, WireError};
 use crate::name::{PublicKey, ServerName};
 use crate::seam::entropy::{Entropy, Identity};
 use crate::seam::net::Stream;
+use crate::text::hex;
 
 /// The versions of the protocol that this program speaks.
 const VERSIONS: [u32; 1] = [1];
@@ -244,16 +245,6 @@ async fn refuse<T>(stream: &mut dyn Stream, not: NotAccepted) -> Result<T, Hands
 
 fn is_nonce(text: &str) -> bool {
     unhex::<16>(text).is_some()
-}
-
-/// Bytes in lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _written = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {

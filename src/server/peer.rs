@@ -14,10 +14,10 @@ use tokio::task::JoinHandle;
 use super::handshake::{self, HandshakeError, Me, NotAccepted, Proved};
 use super::view::View;
 use super::wire::{self, FRAME_MAX, WireError};
-use crate::manifest::types::{Role, Server};
+use crate::manifest::types::Server;
 use crate::measure::{Moment, Span};
 use crate::name::{PublicKey, ServerName};
-use crate::pair::Frame;
+use crate::pair::{Dialing, Frame, SHAKEN_WITHIN, YOUNG};
 use crate::seam::World;
 use crate::seam::entropy::Identity;
 use crate::seam::net::Stream;
@@ -30,14 +30,6 @@ const OUTGOING_MAX: usize = 4096;
 const WRITE_MAX: usize = 256 * 1024;
 /// How long one write may take, beside a second for each megabyte.
 const WRITE_WITHIN: Span = Span::from_secs(10);
-/// How long connecting and the handshake may take together.
-const SHAKEN_WITHIN: Span = Span::from_secs(3);
-/// How long to wait before connecting again, at first.
-const RETRY_FIRST: Span = Span::from_ms(100);
-/// How much later the secondary tries, so that the two seldom connect at once.
-const SECONDARY_LATER: Span = Span::from_ms(50);
-/// How long a connection counts as opened at the same time as another.
-const YOUNG: Span = Span::from_secs(2);
 
 /// What happens to connections.
 pub(super) enum LinkEvent {
@@ -278,7 +270,8 @@ impl Peering {
                 continue;
             };
             let begun = self.world.clock.now().moment;
-            let connecting = self.connect(&peer, patience(&view));
+            let dialing = Dialing::of(view.standing.role, view.config.as_deref());
+            let connecting = self.connect(&peer, dialing.opened_within());
             let connected = match tokio::time::timeout(SHAKEN_WITHIN.to_std(), connecting).await {
                 Ok(connected) => connected,
                 Err(_) => Err(ConnectError::TimedOut(SHAKEN_WITHIN)),
@@ -287,14 +280,15 @@ impl Peering {
                 tracing::debug!(peer = %peer.name, %error, "cannot connect to the peer");
             }
             tries += 1;
-            let pause = pause(&view, tries, self.world.clock.now().moment.since(begun));
+            let ended = self.world.clock.now().moment;
+            let next = (begun + dialing.apart(tries)).max(ended + dialing.rest());
             tokio::select! {
                 biased;
                 changed = self.views.changed() => match changed {
                     Ok(()) => tries = 0,
                     Err(_) => return,
                 },
-                () = self.world.clock.sleep(pause) => {}
+                () = self.world.clock.sleep(next.since(ended)) => {}
             }
             if self.events.is_closed() {
                 return;
@@ -372,30 +366,6 @@ impl Peering {
         // A driver that is gone needs no connection.
         let _gone = self.events.send(LinkEvent::Up(Box::new(new))).await;
     }
-}
-
-/// How long a connection may take to open, before the handshake.
-///
-/// An attempt that began during a cut succeeds only late, if at all. The primary gives it up after a heartbeat and a
-/// little, so that the two meet within two heartbeats after a cut; the secondary does not, so that they meet over a slow
-/// line too.
-fn patience(view: &View) -> Span {
-    match (view.standing.role, &view.config) {
-        (Some(Role::Primary), Some(config)) => config.redundancy.heartbeat + RETRY_FIRST,
-        _ => SHAKEN_WITHIN,
-    }
-}
-
-/// How long to wait after an attempt that took so long: attempts begin a heartbeat apart at least, after some failures.
-fn pause(view: &View, tries: u64, took: Span) -> Span {
-    let heartbeat = view.config.as_ref().map(|config| config.redundancy.heartbeat);
-    let longest = heartbeat.unwrap_or(RETRY_FIRST).max(RETRY_FIRST);
-    let later = match view.standing.role {
-        Some(Role::Secondary) => SECONDARY_LATER,
-        _ => Span::ZERO,
-    };
-    let apart = RETRY_FIRST.times(tries.clamp(1, 100)).min(longest);
-    apart.less(took).max(RETRY_FIRST) + later
 }
 
 /// Asks for the upgrade of a fresh connection.

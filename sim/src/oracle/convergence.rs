@@ -143,10 +143,10 @@ fn is_changing(view: &View<'_>, id: &str, at: u64) -> bool {
         let answered = exchange.answer.as_ref().map_or(u64::MAX, |reply| reply.at);
         (exchange.asked..=answered).contains(&at)
     };
-    view.exchanges.iter().filter(is_open).any(|exchange| match exchange.ask {
-        Ask::Renew { lease, .. } | Ask::Release { lease, .. } => lease == id,
-        _ => exchange.given().is_some_and(|(_, lease)| lease.id == id),
-    })
+    is_given(view, id, at)
+        || view.exchanges.iter().filter(is_open).any(|exchange| {
+            matches!(exchange.ask, Ask::Renew { lease, .. } | Ask::Release { lease, .. } if lease == id)
+        })
 }
 
 /// The products of which more seats are held at the end than there are, though the bundle that ran all along says that

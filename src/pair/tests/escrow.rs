@@ -239,14 +239,20 @@ fn a_fence_gives_every_slot_one_ttl_later_and_is_lifted_when_the_fenced_returns(
     }
 }
 
+/// A server of a pair with ten seats dies, is fenced, and is back before a ttl has passed.
+fn fenced_and_back(dead: usize) -> Script {
+    let mut script = Script::escrow(10);
+    script.kill(dead);
+    script.run(2 * FAILOVER + 700);
+    script.fence(1 - dead, "n1");
+    script.start(dead);
+    script.run(1_000);
+    script
+}
+
 #[test]
 fn a_fenced_server_that_returns_in_time_gets_its_slots_back_after_a_ttl() {
-    let mut script = Script::escrow(10);
-    script.kill(B);
-    script.run(2 * FAILOVER + 700);
-    script.fence(A, "n1");
-    script.start(B);
-    script.run(1_000);
+    let mut script = fenced_and_back(B);
     assert_eq!(script.quotas(A), (8, 0));
     let peer = ServerName::new("lic-b").expect("a name");
     assert_eq!(script.pair(B).ledger().quotas().void(&peer), Some(Void::Lost));
@@ -257,12 +263,7 @@ fn a_fenced_server_that_returns_in_time_gets_its_slots_back_after_a_ttl() {
 
 #[test]
 fn a_fence_does_not_outlive_the_return_of_the_fenced() {
-    let mut script = Script::escrow(10);
-    script.kill(A);
-    script.run(2 * FAILOVER + 700);
-    script.fence(B, "n1");
-    script.start(A);
-    script.run(1_000);
+    let mut script = fenced_and_back(A);
     assert_eq!(script.states(), (State::Active, State::Standby));
     let held = script.exhaust(A, "a");
     assert!(!held.is_empty());

@@ -64,6 +64,15 @@ fn two_waiting() -> (Script, Held) {
     (script, ana)
 }
 
+/// The same, and the requests of both are held.
+fn two_asking() -> (Script, Held, [u64; 2]) {
+    let mut script = Script::paired(1);
+    let ana = script.checkout(A, "ana", "u1").expect("a seat");
+    let asked =
+        [("bo", "u2"), ("cy", "u3")].map(|(user, id)| script.ask_waiting(A, user, id, HELD));
+    (script, ana, asked)
+}
+
 #[test]
 fn a_freed_seat_goes_to_who_waits_and_the_place_was_durable_on_both() {
     let mut script = Script::paired(1);
@@ -194,10 +203,7 @@ fn who_asks_for_more_seats_than_there_are_waits_for_nothing_and_stops_nobody() {
 
 #[test]
 fn another_window_of_a_holder_joins_its_seat_whoever_waits_before_it() {
-    let mut script = Script::paired(1);
-    let ana = script.checkout(A, "ana", "u1").expect("a seat");
-    let bo = script.ask_waiting(A, "bo", "u2", HELD);
-    let cy = script.ask_waiting(A, "cy", "u3", HELD);
+    let (mut script, ana, [bo, cy]) = two_asking();
     let window = script.ask_waiting(A, "bo", "u4", HELD);
     script.give_back(A, &ana);
     assert_eq!(script.holder(bo, 100), "bo");
@@ -207,10 +213,7 @@ fn another_window_of_a_holder_joins_its_seat_whoever_waits_before_it() {
 
 #[test]
 fn who_has_gone_is_not_given_the_seat_that_it_waited_for() {
-    let mut script = Script::paired(1);
-    let ana = script.checkout(A, "ana", "u1").expect("a seat");
-    let bo = script.ask_waiting(A, "bo", "u2", HELD);
-    let cy = script.ask_waiting(A, "cy", "u3", HELD);
+    let (mut script, ana, [bo, cy]) = two_asking();
     script.tell(A, Input::HungUp(Ticket(bo)));
     script.give_back(A, &ana);
     script.run(1_000);

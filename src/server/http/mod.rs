@@ -28,7 +28,6 @@ use tower::ServiceExt as _;
 pub(super) use accept::{Serving, serve};
 
 use super::driver::Handle;
-use super::handshake::hex;
 use super::peer::{Peering, is_loopback};
 use super::view::View;
 use crate::api::token::thumbprint;
@@ -39,6 +38,7 @@ use crate::pair::Refusal;
 use crate::seam::World;
 use crate::seam::entropy::Identity;
 use crate::statement::OperatorKey;
+use crate::text::hex;
 use auth::Nonces;
 use limits::Checkouts;
 use stage::Staging;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tandem::manifest::types::Role;
 use tandem::measure::Moment;
-use tandem::pair::{Frame, Input};
+use tandem::pair::{Dialing, Frame, Input, SHAKEN_WITHIN, YOUNG};
 
 use super::log::Log;
 use super::machine::Process;
@@ -17,14 +17,6 @@ use super::stage::Stage;
 use super::{Event, Node, kind};
 use crate::history;
 
-/// How long connecting and the handshake may take together.
-const SHAKEN_WITHIN: Micros = 3_000 * MS;
-/// How long to wait before connecting again, at first.
-const RETRY_FIRST: Micros = 100 * MS;
-/// How much later the secondary tries.
-const SECONDARY_LATER: Micros = 50 * MS;
-/// How long a connection counts as opened at the same time as another.
-const YOUNG_MS: u64 = 2_000;
 /// How long a sender waits before it sends again what was lost, at first.
 const RETRANSMITTED_AFTER: Micros = 200 * MS;
 /// How long it may take until a sender notices that a cut is over.
@@ -115,7 +107,8 @@ impl Stage<'_> {
         let Some(process) = self.process(at) else { return };
         process.dial.is_busy = true;
         process.dial.begun = now;
-        let within = patience(process);
+        let within = process.dialing().opened_within().ms() * MS;
+        let shaken_within = SHAKEN_WITHIN.ms() * MS;
         let passes = self.network.link(at, to).passes() && self.network.link(to, at).passes();
         let other = &self.machines[to];
         let (after, reached) = if !passes || !other.is_powered || other.is_paused {
@@ -128,9 +121,9 @@ impl Stage<'_> {
             let legs = legs.map(|(from, to)| self.latency(from, to));
             let [there, back, ..] = legs;
             let way: Micros = legs.iter().sum();
-            match (there + back < within, way < SHAKEN_WITHIN) {
+            match (there + back < within, way < shaken_within) {
                 (true, true) => (way, true),
-                (true, false) => (SHAKEN_WITHIN, false),
+                (true, false) => (shaken_within, false),
                 (false, _) => (within, false),
             }
         };
@@ -165,15 +158,13 @@ impl Stage<'_> {
         if process.dial.seen != process.version {
             return self.consider_dialing(at);
         }
-        let heartbeat = process.config().map(|config| config.redundancy.heartbeat.ms() * MS);
-        let longest = heartbeat.unwrap_or(RETRY_FIRST).max(RETRY_FIRST);
-        let later = if process.role() == Some(Role::Secondary) { SECONDARY_LATER } else { 0 };
-        let apart = (RETRY_FIRST * process.dial.tries.clamp(1, 100)).min(longest);
-        let pause = apart.saturating_sub(now - process.dial.begun).max(RETRY_FIRST) + later;
+        let dialing = process.dialing();
+        let apart = process.dial.begun + dialing.apart(process.dial.tries).ms() * MS;
+        let next = apart.max(now + dialing.rest().ms() * MS);
         process.dial.wait += 1;
         let wait = process.dial.wait;
         let era = self.machines[at].era;
-        self.queue.push(now + pause, Event::Redial { at, era, wait });
+        self.queue.push(next, Event::Redial { at, era, wait });
     }
 
     /// A connection whose other side has proved who it is: it replaces the one before, unless both were opened at
@@ -183,7 +174,7 @@ impl Stage<'_> {
         let opened_here = self.connections.get(id).is_some_and(|one| one.opener == at);
         let Some(process) = self.process(at) else { return self.close(id, at) };
         if let Some(current) = process.link
-            && moment.since(current.since).ms() < YOUNG_MS
+            && moment.since(current.since) < YOUNG
             && current.opened_here != opened_here
             && let Some(role) = process.role()
             && current.opened_here == (role == Role::Primary)
@@ -335,13 +326,9 @@ impl Stage<'_> {
     }
 }
 
-/// How long a connection may take to open, before the handshake.
-fn patience(process: &Process) -> Micros {
-    match (process.role(), process.config()) {
-        (Some(Role::Primary), Some(config)) => {
-            (config.redundancy.heartbeat.ms() * MS + RETRY_FIRST).min(SHAKEN_WITHIN)
-        }
-        _ => SHAKEN_WITHIN,
+impl Process {
+    fn dialing(&self) -> Dialing {
+        Dialing::of(self.role(), self.config().map(|config| &**config))
     }
 }
 

@@ -232,7 +232,7 @@ impl Stage<'_> {
         self.obey(person, &mut effects, None);
     }
 
-    /// Its application is ended while it waits: nobody is told but by its connections.
+    /// Its application ends: nobody is told but by its connections.
     fn ends(&mut self, person: usize) {
         let late = self.choices.choose("tries-again", PATIENCE / 2);
         let client = &mut self.clients[person];
@@ -281,16 +281,11 @@ impl Stage<'_> {
                 }
                 Effect::Lost(_) => {}
                 Effect::Ended(_) => {
-                    let late = self.choices.choose("tries-again", PATIENCE / 2);
                     let client = &mut self.clients[person];
                     if matches!(client.mode, Mode::Leaving) {
                         client.is_wanting = false;
                     }
-                    client.mode = Mode::Away(self.log.now + PATIENCE / 2 + late);
-                    client.failover = None;
-                    for open in std::mem::take(&mut self.clients[person].open) {
-                        self.lose_track(person, open);
-                    }
+                    self.ends(person);
                 }
             }
         }
