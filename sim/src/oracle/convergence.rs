@@ -57,10 +57,16 @@ fn is_calm(view: &View<'_>, at: u64, terms: &Terms) -> bool {
         })
 }
 
-/// Whether a lease's holder renews it just then: a server that did not know it has it first, and answers when both do.
+/// Whether a lease's holder renews it just then: a server that did not know it has it first, and answers when both do. Or
+/// another one of the same use, which has one lease: this one ends by that.
 fn is_renewed(view: &View<'_>, id: &str, at: u64, terms: &Terms) -> bool {
+    let has_had = |usage: &str| {
+        let mut given = view.exchanges.iter().filter_map(|exchange| exchange.given());
+        given.any(|(_, lease)| lease.id == id && lease.usage == usage)
+    };
     view.exchanges.iter().any(|exchange| {
-        let is_of_it = matches!(exchange.ask, Ask::Renew { lease, .. } if lease == id);
+        let Ask::Renew { lease, usage } = exchange.ask else { return false };
+        let is_of_it = lease == id || usage.as_deref().is_some_and(has_had);
         let until = exchange.answer.as_ref().map(|reply| reply.at);
         let until = until.unwrap_or(exchange.asked + terms.alone_after);
         is_of_it && (exchange.asked..=until).contains(&at)
@@ -171,6 +177,7 @@ fn over_grants<'a>(view: &'a View<'_>, terms: &Terms, last: u64) -> Vec<(&'a str
 
 #[cfg(test)]
 mod tests {
+    use crate::history::Ask;
     use crate::oracle::Promise;
     use crate::oracle::story::Story;
 
@@ -222,6 +229,19 @@ mod tests {
             story.on_disk(20_000, "lic-a", &["L1"]);
             story.on_disk(20_000, "lic-b", &[]);
             assert_eq!(!story.judged(PROMISE).is_empty(), seen, "{renewed}");
+        }
+    }
+
+    #[test]
+    fn another_lease_of_a_use_that_is_just_renewed_may_be_on_one_disk_longer() {
+        for (usage, seen) in [("u", false), ("v", true)] {
+            let mut story = healed();
+            story.hear(18_000, "lic-b", true, true);
+            let (lease, usage) = ("L2".into(), Some(usage.into()));
+            story.ask(19_995, "ana", "lic-a", Ask::Renew { lease, usage });
+            story.on_disk(20_000, "lic-a", &["L2"]);
+            story.on_disk(20_000, "lic-b", &["L1"]);
+            assert_eq!(!story.judged(PROMISE).is_empty(), seen);
         }
     }
 

@@ -66,7 +66,7 @@ impl Story {
         self.entries.push(Entry { at, host: host.into(), event });
     }
 
-    fn ask(&mut self, at: u64, client: &str, to: &str, ask: Ask) -> u64 {
+    pub(crate) fn ask(&mut self, at: u64, client: &str, to: &str, ask: Ask) -> u64 {
         self.requests += 1;
         let request = self.requests;
         self.note(at, client, Event::Asked { request, to: to.into(), ask: Box::new(ask) });
