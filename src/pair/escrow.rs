@@ -139,8 +139,8 @@ impl Pair {
         }
     }
 
-    /// This server goes on alone: of what waits for the peer it answers what its own slots cover. The rest is refused;
-    /// who asks again gets a slot of this server's, where one is free.
+    /// This server goes on alone, or its peer has lost its disk: of what waits for the peer it answers what its own slots
+    /// cover. The rest is refused; who asks again gets a slot of this server's, where one is free.
     pub(super) fn refuse_uncovered(&mut self, out: &mut Vec<Effect>) {
         if !self.is_escrow() || mutant!(EscrowAnswersUncovered) {
             return;
@@ -170,6 +170,8 @@ impl Pair {
         let quotas = self.ledger.quotas();
         if !quotas.is_empty() && quotas.void(&peer) != Some(Void::Replaced) {
             seen!(SlotsLost);
+            // It may have given these slots away before it heard of what waits for it here.
+            self.refuse_uncovered(out);
             self.make_void(&peer, Void::Lost, out);
         }
         self.wait_for_void();

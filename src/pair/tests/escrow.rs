@@ -192,6 +192,34 @@ fn a_grant_on_the_peers_slot_is_not_answered_once_the_peer_is_lost() {
 }
 
 #[test]
+fn a_grant_on_the_peers_slot_is_not_answered_once_the_peer_has_lost_its_disk() {
+    let mut script = Script::escrow(5);
+    for n in 0..4 {
+        script.checkout(A, &format!("u{n}"), &format!("u{n}")).expect("a seat");
+    }
+    let ticket = script.ask(A, "last", "last");
+    script.cut = true;
+    script.run(FAILOVER + 200);
+    // It gives that slot away, and forgets it, before the primary goes on alone.
+    let held = script.exhaust(B, "b");
+    assert_eq!(held.len(), 1);
+    script.kill(B);
+    script.machines[B].disk = Durable::default();
+    script.cut = false;
+    script.hang_up();
+    script.start(B);
+    let refused = Some(Reply::Refused(Refusal::Grace { retry_after: Span::from_ms(HEARTBEAT) }));
+    assert_eq!(script.answer(ticket, FAILOVER), refused);
+    script.run(2 * HEARTBEAT);
+    assert_eq!(script.states(), (State::Active, State::Standby));
+    assert!(matches!(script.checkout(A, "last", "last"), Err(Refusal::NoSeatFree { .. })));
+    script.renew(A, &held[0]).expect("adopted");
+    script.run(RUN_OUT + 2 * HEARTBEAT);
+    script.run(2 * HEARTBEAT);
+    assert_eq!(script.exhaust(A, "d").len(), 5);
+}
+
+#[test]
 fn a_step_that_the_peer_never_wrote_down_is_begun_anew_after_the_cut() {
     let mut script = Script::escrow(10);
     let all = script.exhaust(A, "a");
