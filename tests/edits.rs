@@ -129,6 +129,26 @@ fn a_server_with_an_empty_disk_is_another_until_its_key_is_pinned() {
 }
 
 #[test]
+fn a_server_does_not_start_on_the_disk_of_another() {
+    let mut duo = Duo::new();
+    duo.tandem("apply tandem.yaml --yes").done();
+    duo.in_step();
+    duo.kill(0);
+    duo.kill(1);
+    let serve = "serve --name lic-a --data data/lic-b --listen 127.0.0.1:0";
+    insta::assert_snapshot!(duo.tandem(serve).failed(1), @r"
+    error: `lic-a` cannot start with the data directory `data/lic-b`
+      caused by: the data directory is `lic-b`'s: start it as `lic-b`, or give `lic-a` a directory of its own
+    ");
+    let renamed = "serve --name lic-c --data data/lic-b --listen 127.0.0.1:0";
+    assert!(duo.tandem(renamed).failed(1).contains("start it as `lic-b`"));
+    // Nothing was touched.
+    duo.start(1);
+    duo.start(0);
+    duo.in_step();
+}
+
+#[test]
 fn a_server_is_replaced_by_another() {
     let mut duo = held();
     duo.replace(1, "lic-c");

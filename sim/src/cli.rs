@@ -41,7 +41,7 @@ const UNWRITTEN: u8 = 4;
 /// Proves on a simulated network that a manifest survives failover, or shows how it does not.
 ///
 /// Exit codes: 0 every promise held, 1 one was violated, 3 the pair did not converge, 4 the simulator itself
-/// failed, 64 usage.
+/// failed, 64 usage, 130 Ctrl-C before all was done.
 #[derive(Debug, Parser)]
 #[command(name = "tandem-sim", version, max_term_width = 100)]
 struct Cli {
@@ -93,7 +93,7 @@ struct RunArgs {
     #[arg(long, value_enum)]
     world: Option<WorldName>,
     /// How many of the seeds are run on turmoil too: one in so many, and the first.
-    #[arg(long, value_name = "1/N", value_parser = share, default_value = "1/20")]
+    #[arg(long, value_name = "1/N", value_parser = share, default_value = "1/20", conflicts_with = "world")]
     turmoil_share: Share,
     /// Runs the K-th of N parts of the seeds, so that several machines share a campaign.
     #[arg(long, value_name = "K/N", value_parser = shard)]

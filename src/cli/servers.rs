@@ -148,9 +148,12 @@ pub(crate) fn no_seat(error: CheckoutError, product: &str, user: &str) -> Failur
             failure.with_help("try again later; `tandem leases` shows which seats are held")
         }
         CheckoutError::Waited { .. } => Failure::new(error.to_string())
-            .with_context(format!("no seat of {product} is free for {user}"))
+            .with_context(format!("no seat of {product} was given to {user}"))
             .with_exit(Exit::NoSeat)
-            .with_help("wait longer with `--wait`; `tandem leases` shows which seats are held"),
+            .with_help(
+                "wait longer with `--wait`; `tandem leases` shows which seats are held, `tandem status` whether new \
+                 ones are given now",
+            ),
         CheckoutError::NotEntitled(problem) => Failure::new(problem.to_string())
             .with_context(format!("{user} gets no seat of {product}"))
             .with_exit(Exit::NotEntitled)

@@ -5,6 +5,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::http::HttpError;
 use super::seat::Client;
 use super::serving::{AskError, Serving};
 use super::wire::{self, PairConfig};
@@ -30,6 +31,15 @@ pub enum OrderError {
     /// There is no other server to tell it.
     #[error("no server but `{0}` itself could be reached: the other one must say that it is dead")]
     Alone(ServerName),
+}
+
+impl OrderError {
+    /// Whether the order may have been carried out all the same: it was sent, and no answer came.
+    #[must_use]
+    pub const fn is_unanswered(&self) -> bool {
+        let Self::Ask(AskError::Http(error)) = self else { return false };
+        matches!(error, HttpError::TimedOut { .. } | HttpError::Broken { .. })
+    }
 }
 
 impl Client {

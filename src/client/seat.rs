@@ -106,8 +106,8 @@ pub enum CheckoutError {
     /// Every seat is taken or kept for others.
     #[error("{0}")]
     NoSeat(Box<Problem>),
-    /// No seat became free in the time that was waited.
-    #[error("no seat became free within {waited}{}", Place(*.position))]
+    /// No seat was given in the time that was waited: none became free, or no server gave any yet.
+    #[error("no seat was given within {waited}{}", Place(*.position))]
     Waited {
         /// How long was waited.
         waited: Span,
@@ -535,7 +535,7 @@ mod tests {
         }
         let waited = client(&net).checkout(&request().with_wait(Span::from_secs(2))).await;
         let error = waited.expect_err("no seat").to_string();
-        assert_eq!(error, "no seat became free within 2s: 2 wait before this user");
+        assert_eq!(error, "no seat was given within 2s: 2 wait before this user");
     }
 
     #[tokio::test(start_paused = true)]

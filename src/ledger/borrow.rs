@@ -148,10 +148,12 @@ impl Ledger {
         let who = request.requester();
         let held = self.held_seat(product, &who).cloned();
         let slots = held.as_ref().map(|entry| entry.lease.slots.clone()).unwrap_or_default();
-        self.refuse_over_grant(request, &slots, terms)?;
         let own = held.as_ref().map(|entry| entry.lease.id.clone());
         let seats = held.as_ref().map_or(request.seats, |e| e.lease.seats().max(request.seats));
+        // Who may not borrow at all is not told to wait for a seat.
         let lenders = self.lenders(request, own.as_ref(), span, product)?;
+        self.refuse_passing(request, product, terms)?;
+        self.refuse_over_grant(request, &slots, terms)?;
         let until = self.lent_until(product, request.seats, own.as_ref(), span, terms);
         let span = until.since(terms.now.wall);
         if span == Span::ZERO {

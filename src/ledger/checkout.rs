@@ -55,10 +55,10 @@ impl Ledger {
         if product.policy.is_denied(&request.requester()) {
             return Err(No::Denied);
         }
-        let room = self.refuse_passing(request, product, terms)?;
         if let Some(span) = request.borrow {
             return self.lend(request, span, product, terms);
         }
+        let room = self.refuse_passing(request, product, terms)?;
         self.take_seats(request, room, terms)
     }
 
@@ -241,7 +241,7 @@ impl Ledger {
     }
 
     /// A newcomer passes no waiter that could be served. One who holds the seat already takes nobody's.
-    fn refuse_passing(
+    pub(super) fn refuse_passing(
         &mut self,
         request: &Checkout,
         product: &Product,

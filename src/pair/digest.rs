@@ -341,6 +341,7 @@ impl Facts {
             peer_key,
             lead,
             odd,
+            name: _,
         } = self;
         digest.last_epoch(*epoch);
         digest.word(odd.map_or(2, u64::from));

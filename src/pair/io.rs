@@ -14,7 +14,7 @@ use crate::bundle::Config;
 use crate::ledger::{Contents, Position, Record};
 use crate::manifest::types::Role;
 use crate::measure::{Epoch, Generation, Span, Timestamp};
-use crate::name::{BundleHash, PublicKey, UseId};
+use crate::name::{BundleHash, PublicKey, ServerName, UseId};
 use crate::statement::SignedStatement;
 
 /// Names a command until it is answered.
@@ -122,6 +122,9 @@ pub struct Facts {
     /// Whether the epochs that this server makes are the odd ones.
     #[serde(default)]
     pub odd: Option<bool>,
+    /// The server whose disk this is.
+    #[serde(default)]
+    pub name: Option<ServerName>,
 }
 
 /// What a server that did not write it down knows: its disk was never replaced by one that says no.

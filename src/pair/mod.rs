@@ -107,6 +107,16 @@ pub struct Pair {
 /// Why a server cannot start with what its disk holds.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// The disk is another server's: with its ledger and its role this one would speak for both.
+    #[error(
+        "the data directory is `{owner}`'s: start it as `{owner}`, or give `{name}` a directory of its own"
+    )]
+    Foreign {
+        /// The name that this server was started with.
+        name: ServerName,
+        /// The server whose disk it is.
+        owner: ServerName,
+    },
     /// The bundle on the disk is about other servers.
     #[error("the bundle on the disk has no server `{name}`: start it with the name that it had")]
     Renamed {
@@ -128,6 +138,10 @@ impl Pair {
         accept_clock: bool,
     ) -> Result<Self, StartError> {
         let mut facts = durable.facts;
+        let owner = facts.name.get_or_insert_with(|| me.clone());
+        if *owner != me {
+            return Err(StartError::Foreign { name: me, owner: owner.clone() });
+        }
         facts.wall = if accept_clock { now.wall } else { facts.wall.max(now.wall) };
         let now = Now { wall: facts.wall, ..now };
         // One of a version that did not count counts from here on.

@@ -174,8 +174,8 @@ fn who_waits_in_vain_is_told_the_place_and_exits_75() {
     });
     let words = format!("checkout designer --wait 1s --server {}", server.server());
     insta::assert_snapshot!(run(&dir, &words).failed(75), @r"
-    error: no seat of `designer` is free for `ana`
-      caused by: no seat became free within 1s: 2 wait before this user
-    help: wait longer with `--wait`; `tandem leases` shows which seats are held
+    error: no seat of `designer` was given to `ana`
+      caused by: no seat was given within 1s: 2 wait before this user
+    help: wait longer with `--wait`; `tandem leases` shows which seats are held, `tandem status` whether new ones are given now
     ");
 }

@@ -51,3 +51,41 @@ fn a_refusal_is_told_with_what_to_do_and_nobody_is_asked_where_nobody_serves() {
     help: `tandem status` shows what each of them does; ask again in a moment
     ");
 }
+
+#[test]
+fn where_the_server_that_was_told_dies_the_other_one_says_who_serves() {
+    let dir = Dir::new();
+    dir.tandem("key generate").done();
+    let (seen, _orders) = std::sync::mpsc::channel();
+    let serve = pair("lic-a", "active", seen.clone());
+    let dies = Answers::new(move |asked| match asked.method.as_str() {
+        "POST" => (0, json!(null)),
+        _ => serve(asked),
+    });
+    let other = Answers::new(pair("lic-b", "standby", seen.clone()));
+    let words = format!(
+        "handover lic-b --yes --key keys/operator --server {},{}",
+        dies.server(),
+        other.server()
+    );
+    let said = dir.tandem(&words).failed(69).replace(&dies.server(), "PORT@HOST");
+    insta::assert_snapshot!(said, @r"
+    error: it is not known whether `lic-b` serves
+      caused by: the connection to `PORT@HOST` broke: connection closed before message completed
+    help: `tandem status` shows who serves; where it is not this one, ask again
+    ");
+    // By then it serves.
+    let standby = pair("lic-b", "standby", seen.clone());
+    let active = pair("lic-b", "active", seen);
+    let asked_before = std::sync::atomic::AtomicBool::new(false);
+    other.behaves(move |asked| {
+        if asked_before.swap(true, std::sync::atomic::Ordering::SeqCst) {
+            active(asked)
+        } else {
+            standby(asked)
+        }
+    });
+    let ran = dir.tandem(&words);
+    assert!(ran.stderr.contains("`lic-b` serves in the place of `lic-a`"), "{ran:?}");
+    assert_eq!(ran.code, Some(0));
+}

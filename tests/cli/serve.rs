@@ -76,7 +76,10 @@ fn two_processes_cannot_share_a_data_directory() {
     let dir = Dir::new();
     let _server = Server::start(&dir, "");
     let second = dir.tandem("serve --name lic-a --data data --listen 127.0.0.1:0").failed(1);
-    insta::assert_snapshot!(second, @"error: another process uses this data directory: stop it, or let this server have another one");
+    insta::assert_snapshot!(second, @r"
+    error: `lic-a` cannot start with the data directory `data`
+      caused by: another process uses this data directory: stop it, or let this server have another one
+    ");
 }
 
 #[test]

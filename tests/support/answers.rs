@@ -83,6 +83,10 @@ fn answer(
     let asked = Asked { method, path, body: serde_json::from_slice(&body).unwrap_or(Value::Null) };
     log.lock().expect("a lock").push(format!("{} {}", asked.method, asked.path));
     let (status, body) = behavior.lock().expect("a lock")(&asked);
+    if status == 0 {
+        // It dies before it answers.
+        return Ok(());
+    }
     let body = if body.is_null() { String::new() } else { body.to_string() };
     write!(
         stream,

@@ -20,7 +20,8 @@ The two servers must be paired. Holders keep their seats; for a moment they are 
 serves until service is handed back (`tandem handover` of the other one), or until it dies and the other one takes its
 place; the primary leads from then on.
 
-Exit codes: 0 it serves, 1 it does not and nothing has changed or the other server serves on, 64 usage.")]
+Exit codes: 0 it serves, 1 it does not and nothing has changed or the other server serves on, 64 usage, 69 no server
+could be reached, or none told whether it serves.")]
 pub(crate) struct Args {
     /// The server that is to serve, by its name.
     name: ServerName,
@@ -65,8 +66,21 @@ impl Args {
                 return Ok(Ok(None));
             }
             let key = self.key.find_for(cx, &client, &serving).await?;
-            let ordered = client.order(&serving, order, &key).await.map_err(not_ordered);
-            Ok::<_, Failure>(ordered.map(|()| Some(from)))
+            let ordered = client.order(&serving, order, &key).await;
+            if let Err(error) = &ordered
+                && error.is_unanswered()
+            {
+                // The server that was told has died, as may be why it was told: the other one knows.
+                let answering = client.answering().await.unwrap_or_default();
+                if !answering.iter().any(|one| self.is_there(&one.status)) {
+                    let unknown = Failure::new(error.to_string()).with_exit(Exit::Unreachable);
+                    return Err(unknown
+                        .with_context(format!("it is not known whether {name} serves"))
+                        .with_help("`tandem status` shows who serves; where it is not this one, ask again"));
+                }
+                return Ok(Ok(Some(from)));
+            }
+            Ok::<_, Failure>(ordered.map(|()| Some(from)).map_err(not_ordered))
         })??;
         let moved = moved.context(|| format!("service was not handed over to {name}"))?;
         let Some(from) = moved else {
@@ -81,6 +95,11 @@ impl Args {
             cx.output.json(&Done { schema: 1, from, to: self.name })?;
         }
         Ok(Exit::Done)
+    }
+
+    /// Whether this is the server that is to serve, and it does.
+    fn is_there(&self, status: &Status) -> bool {
+        status.name == self.name && status.state == State::Active
     }
 
     fn is_wanted(&self, cx: &Context, from: &ServerName) -> Result<bool, Failure> {

@@ -57,12 +57,14 @@ impl Args {
         let shown = quote(&self.data.display().to_string());
         let directory = Directory::open(&self.data)
             .context(|| format!("the data directory {shown} cannot be made"))?;
-        let identity = load_identity(&directory, &*cx.world.entropy)?;
+        let cannot =
+            format!("{} cannot start with the data directory {shown}", quote(self.name.as_str()));
+        let identity = load_identity(&directory, &*cx.world.entropy).context(|| cannot.clone())?;
         let mut options = ServerOptions::new(self.name, self.listen);
         options.trust = trust;
         options.accept_clock = self.accept_clock;
         options.observer = log.as_ref().map(EventLog::observer);
-        let exit = cx.block_on(serve(cx, directory, identity, options))?;
+        let exit = cx.block_on(serve(cx, directory, identity, options, cannot))?;
         if let Some(log) = log {
             log.close();
         }
@@ -75,11 +77,16 @@ async fn serve(
     directory: Directory,
     identity: crate::seam::entropy::Ed25519Identity,
     options: ServerOptions,
+    cannot: String,
 ) -> Result<Exit, Failure> {
     let mut signals = Stop::listen()?;
     let name = options.name.clone();
     let (disk, identity) = (Arc::new(directory), Arc::new(identity));
-    let mut running = Server::start(cx.world.clone(), disk, identity, options).await?;
+    let started = Server::start(cx.world.clone(), disk, identity, options).await;
+    let mut running = started.map_err(|error| match error {
+        ServeError::Store(_) | ServeError::Start(_) => Failure::from(error).with_context(cannot),
+        ServeError::NotLoopback(_) | ServeError::Listen { .. } => error.into(),
+    })?;
     cx.output.line(format_args!(
         "listening on {} as {}",
         running.address(),

@@ -132,6 +132,11 @@ fn a_manifest_that_lends_less_says_what() {
     script.borrow(A, "ana", "u3", 7 * DAY).expect("a seat");
     let no = why(script.borrow(A, "ana2", "u4", 60_000));
     assert_eq!(no, "`user ana*` lends 1 at most, and 1 are lent");
+    // Where no seat is free and somebody waits, too: waiting would not help.
+    script.checkout(A, "bo", "u5").expect("the other seat");
+    assert_eq!(script.queue(A, "cy", "u6"), 1, "the first in line");
+    let no = why(script.borrow(A, "bo", "u7", 60_000));
+    assert_eq!(no, "no entry of `assign` that matches has a `borrow`");
 }
 
 #[test]

@@ -29,7 +29,7 @@ impl Script {
     }
 
     /// Asks and gets a place: the answer is not waited for longer than it takes to be durable.
-    fn queue(&mut self, at: usize, user: &str, use_id: &str) -> u32 {
+    pub(super) fn queue(&mut self, at: usize, user: &str, use_id: &str) -> u32 {
         let ticket = self.ask_waiting(at, user, use_id, 0);
         match self.answer(ticket, 200) {
             Some(Reply::Queued(queued)) => queued.position,
