@@ -113,6 +113,13 @@ impl Ledger {
         Ok(Some(self.emit_lease(lease, None, terms)))
     }
 
+    /// Whether this server answers for a held lease now.
+    pub(super) fn may_return(&self, lease: &Lease, terms: &Terms<'_>) -> bool {
+        !terms.is_escrow()
+            || (!self.is_overdrawn(&lease.product, &lease.slots, terms)
+                && self.covered(&lease.product, lease.slots.clone(), lease.seats(), terms).is_ok())
+    }
+
     pub(super) fn covered(
         &self,
         product: &ProductName,

@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::checkout::Granted;
-use super::{Checkout, Digest, Entry, Ledger, No, Position, Record, SeatKey, Slots, Terms, Waiter};
+use super::{
+    Checkout, Digest, Entry, Lease, Ledger, No, Position, Record, SeatKey, Slots, Terms, Waiter,
+};
 use crate::bundle::{Config, Product};
 use crate::entitlement::{self, Chance, Requester, Use as Usage, Verdict};
 use crate::measure::{Moment, Seats, Span};
@@ -339,6 +341,7 @@ impl Ledger {
             ledger: self,
             product: known,
             usage,
+            terms,
             capacity,
             most: terms.capacity(product),
             kept: Vec::new(),
@@ -422,6 +425,7 @@ impl Ledger {
 struct Scan<'a> {
     ledger: &'a Ledger,
     product: &'a Product,
+    terms: &'a Terms<'a>,
     usage: Usage,
     capacity: Seats,
     /// All that there are: who needs more waits for nothing that could be freed, and is passed.
@@ -439,7 +443,7 @@ impl<'a> Scan<'a> {
             return Line::Newcomer(None);
         }
         // What is held needs no room, so nobody before it is passed.
-        let joins = self.present(is_here).find(|(_, place)| self.is_held(place));
+        let joins = self.present(is_here).find(|(_, place)| self.joins(place));
         if let Some((use_id, _)) = joins {
             return Line::Waiter(use_id.clone(), None);
         }
@@ -543,11 +547,21 @@ impl<'a> Scan<'a> {
         entitlement::chance(policy, &self.usage, who, seats, self.capacity, priority, |_| true)
     }
 
-    /// Whether the waiter's seat is held already by a lease that one more use of it joins.
+    /// The lease by which the waiter's seat is held already, where one more use of it needs no other.
+    fn held(&self, place: &Place) -> Option<&'a Lease> {
+        let entry = self.ledger.held(place.seat.as_ref()?)?;
+        let will_do =
+            self.usage.live() <= self.capacity && entry.lease.seats() >= place.waiter.seats;
+        will_do.then_some(&entry.lease)
+    }
+
     fn is_held(&self, place: &Place) -> bool {
-        let held = place.seat.as_ref().and_then(|seat| self.ledger.held(seat));
-        self.usage.live() <= self.capacity
-            && held.is_some_and(|entry| entry.lease.seats() >= place.waiter.seats)
+        self.held(place).is_some()
+    }
+
+    /// Whether the waiter can be told of that lease now: one that cannot keeps nobody else waiting.
+    fn joins(&self, place: &Place) -> bool {
+        self.held(place).is_some_and(|lease| self.ledger.may_return(lease, self.terms))
     }
 
     /// The first assignment with room beside what is kept.

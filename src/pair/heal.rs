@@ -395,6 +395,10 @@ impl Pair {
             return;
         }
         active.peering = Peering::Pairing;
+        if let Some(hello) = self.link.as_mut().and_then(|link| link.hello.as_mut()) {
+            // What it said of itself came before: where this connection goes silent for a while, it has forgotten nothing.
+            hello.met = true;
+        }
         self.durable_at_peer = self.durable_at_peer.max(position.seq);
         self.facts.paired = true;
         self.facts.met = true;

@@ -192,11 +192,24 @@ fn a_grant_on_the_peers_slot_is_not_answered_once_the_peer_is_lost() {
 }
 
 #[test]
+fn a_silence_on_the_first_connection_costs_no_slots() {
+    let mut script = Script::escrow(10);
+    script.cut = true;
+    script.run(FAILOVER - HEARTBEAT);
+    script.cut = false;
+    script.run(2 * HEARTBEAT);
+    assert_eq!(script.states(), (State::Active, State::Standby));
+    assert_eq!(script.quotas(A), (8, 2));
+    assert_eq!(script.exhaust(A, "a").len(), 10);
+    assert!(!seen::take().has(Mark::SlotsLost));
+}
+
+#[test]
 fn a_grant_on_the_peers_slot_is_not_answered_once_the_peer_has_lost_its_disk() {
     let mut script = Script::escrow(5);
-    for n in 0..4 {
-        script.checkout(A, &format!("u{n}"), &format!("u{n}")).expect("a seat");
-    }
+    let seats: Vec<Held> = (0..4)
+        .map(|n| script.checkout(A, &format!("u{n}"), &format!("u{n}")).expect("a seat"))
+        .collect();
     let ticket = script.ask(A, "last", "last");
     script.cut = true;
     script.run(FAILOVER + 200);
@@ -214,9 +227,17 @@ fn a_grant_on_the_peers_slot_is_not_answered_once_the_peer_has_lost_its_disk() {
     assert_eq!(script.states(), (State::Active, State::Standby));
     assert!(matches!(script.checkout(A, "last", "last"), Err(Refusal::NoSeatFree { .. })));
     script.renew(A, &held[0]).expect("adopted");
+    // Whose lease is on that slot waits for it, and keeps nobody else waiting.
+    assert_eq!(script.queue(A, "last", "last-again"), 1);
+    let last = script.ask_waiting(A, "last", "last-again", TTL);
+    let next = script.ask_waiting(A, "next", "next", TTL);
+    script.release(A, &seats[0]);
+    script.release(A, &seats[1]);
+    assert!(matches!(script.answer(next, 100), Some(Reply::Lease(_))));
+    assert!(script.answer(last, 100).is_none());
     script.run(RUN_OUT + 2 * HEARTBEAT);
     script.run(2 * HEARTBEAT);
-    assert_eq!(script.exhaust(A, "d").len(), 5);
+    assert_eq!(script.quotas(A), (4, 1));
 }
 
 #[test]

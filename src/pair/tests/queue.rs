@@ -9,7 +9,7 @@ const HELD: u64 = 30_000;
 
 impl Script {
     /// Asks for a seat and waits up to `hold`; the number of the request.
-    fn ask_waiting(&mut self, at: usize, user: &str, use_id: &str, hold: u64) -> u64 {
+    pub(super) fn ask_waiting(&mut self, at: usize, user: &str, use_id: &str, hold: u64) -> u64 {
         self.ask_waiting_for(at, user, use_id, hold, 1)
     }
 
