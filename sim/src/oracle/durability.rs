@@ -192,6 +192,22 @@ mod tests {
     }
 
     #[test]
+    fn a_use_that_its_holder_ended_is_held_by_none_of_them() {
+        for (released, seen) in [("L2", false), ("L3", true)] {
+            let mut story = Story::started();
+            story.give_use(100, "ana", "lic-a", "use-1", "L1");
+            story.crash(200, "lic-a");
+            story.give_use(4_000, "ana", "lic-b", "use-1", "L2");
+            story.give_use(4_500, "ana", "lic-b", "use-2", "L3");
+            story.start(5_000, "lic-a", false);
+            story.release(5_500, "ana", "lic-b", released);
+            story.on_disk(6_000, "lic-a", &[]);
+            let lost = "the disk of `lic-a` does not hold the lease L1";
+            assert_eq!(story.judged(PROMISE).contains(lost), seen, "{released}");
+        }
+    }
+
+    #[test]
     fn a_lease_that_nobody_was_told_of_may_hold_a_use_whose_answer_was_lost() {
         for (lost, seen) in [("use-1", false), ("use-2", true)] {
             let mut story = Story::started();
