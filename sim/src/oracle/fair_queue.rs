@@ -120,8 +120,9 @@ impl Asking<'_> {
         let first = self.requests.first()?.asked;
         // A server that begins to serve keeps every place for a minute.
         let longest = view.in_force(first, first).iter().map(|terms| terms.alone_after).max()?;
-        let faults = view.faults.iter().filter(|(at, _)| *at <= first);
-        let serves = faults.map(|(at, _)| at + BEGINS_WITHIN * longest).max().unwrap_or(0);
+        let faults = view.faults.iter().map(|(at, _)| *at).filter(|at| *at <= first);
+        let begins = faults.chain(view.swapped(first)).map(|at| at + BEGINS_WITHIN * longest);
+        let serves = begins.max().unwrap_or(0);
         let of_holder = left.iter().filter(|other| other.holder() == self.holder());
         let left = of_holder.filter_map(|other| {
             let before = other.requests.iter().filter(|one| one.asked <= first);
@@ -377,13 +378,18 @@ mod tests {
 
     #[test]
     fn a_seat_that_is_kept_for_a_holder_is_taken_by_its_next_use() {
-        for (left_at, has_had, asks_anew, seen) in [
-            (50, false, 1_000, false),
-            (50, false, 97_000, true),
-            (50, true, 1_000, true),
-            (300, false, 1_000, true),
+        for (left_at, has_had, asks_anew, bundle, seen) in [
+            (50, false, 1_000, "sha256:two", false),
+            (50, false, 97_000, "sha256:two", true),
+            // Who begins to serve keeps every place anew.
+            (50, false, 97_000, "sha256:swapped", false),
+            (50, true, 1_000, "sha256:two", true),
+            (300, false, 1_000, "sha256:two", true),
         ] {
             let mut story = Story::started();
+            for server in ["lic-a", "lic-b"] {
+                story.commit(10, server, bundle, 2);
+            }
             // guest2 leaves a place, before or after guest1 comes.
             story.queue(left_at, "guest2", "lic-a", "u0");
             story.queue(100, "guest1", "lic-a", "u1");
@@ -396,7 +402,8 @@ mod tests {
                 story.hold(asked, asked + 30_000, "guest1", "lic-a", "u1");
             }
             story.give_use(asks_anew, "guest2", "lic-a", "u2", "L2");
-            assert_eq!(!story.judged(PROMISE).is_empty(), seen, "{left_at} {has_had} {asks_anew}");
+            let judged = story.judged(PROMISE);
+            assert_eq!(!judged.is_empty(), seen, "{left_at} {has_had} {asks_anew} {bundle}");
         }
     }
 

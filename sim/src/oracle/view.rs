@@ -248,6 +248,16 @@ impl<'a> View<'a> {
             || terms.servers.keys().all(was_up)
     }
 
+    /// When a server said last, until this time, that it runs a bundle which swaps the roles.
+    pub(crate) fn swapped(&self, until: u64) -> Option<u64> {
+        let swaps = |one: &&Commit<'_>| {
+            let mut before = self.commits.iter().filter(|it| it.generation < one.generation);
+            before.any(|before| !has_same_roles(before.terms, one.terms))
+        };
+        let done = self.commits.iter().filter(swaps).filter_map(|one| one.done);
+        done.filter(|at| *at <= until).max()
+    }
+
     /// The role that a server had for sure in between; none where a change of roles may fall into it.
     pub(crate) fn role(&self, server: &str, from: u64, to: u64) -> Option<Role> {
         let terms = self.in_force(from, to);
