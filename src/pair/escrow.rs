@@ -75,6 +75,9 @@ impl Pair {
     /// Takes the next steps on the way to where the slots should be; at each heartbeat, and on when the last step is on
     /// both disks.
     pub(super) fn settle(&mut self, out: &mut Vec<Effect>) {
+        if !self.is_escrow() && self.ledger.quotas().is_empty() {
+            return;
+        }
         let settled = self.settled();
         if self.reach() != Reach::Both || settled < self.settling || !self.peer_runs_the_same() {
             return;

@@ -6,6 +6,7 @@ use super::io::{Effect, Write};
 use super::phase::{Next, Peering, Phase};
 use crate::measure::{Moment, Span};
 use crate::mutant;
+use crate::name::LeaseId;
 
 /// How many renewals one heartbeat tells of.
 const RENEWALS_TOLD: usize = 5_000;
@@ -150,13 +151,9 @@ impl Pair {
             _ => false,
         };
         let grace = matches!(&self.phase, Phase::Active(active) if active.is_in_grace());
-        let mut renewed = std::mem::take(&mut self.renewed);
-        let told: Vec<_> = renewed.iter().take(RENEWALS_TOLD).cloned().collect();
-        for id in &told {
-            renewed.remove(id);
-        }
-        if paired {
-            self.renewed = renewed;
+        let told = if paired { self.renewals_to_tell() } else { Vec::new() };
+        if !paired {
+            self.renewed.clear();
         }
         let beat = Heartbeat {
             state: self.state(),
@@ -164,9 +161,20 @@ impl Pair {
             grace,
             received,
             generation: self.generation(),
-            renewed: if paired { told } else { Vec::new() },
+            renewed: told,
         };
         self.send(Frame::Heartbeat(beat), out);
+    }
+
+    /// The leases that were renewed since the last heartbeat, as many as it tells of; the rest goes with the next.
+    fn renewals_to_tell(&mut self) -> Vec<LeaseId> {
+        let mut told = Vec::new();
+        while told.len() < RENEWALS_TOLD
+            && let Some(id) = self.renewed.pop_first()
+        {
+            told.push(id);
+        }
+        told
     }
 
     /// Whether the peer has missed its acknowledgements: a connection may stand that carries nothing.

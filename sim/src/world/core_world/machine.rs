@@ -81,6 +81,8 @@ pub(super) struct Process {
     alarm: Micros,
     /// For which of the pair's deadlines the alarm was set.
     armed: Moment,
+    /// The pair's deadline, since it was told something last.
+    deadline: Option<Moment>,
     /// How often in a row it was told of a deadline that stayed due.
     idle_deadlines: u32,
     staged: Option<Staged>,
@@ -172,6 +174,7 @@ impl Process {
             tickets: 0,
             alarm: Micros::MAX,
             armed: Moment::from_ms(u64::MAX),
+            deadline: None,
             idle_deadlines: 0,
             staged: None,
             reopening: Reopening::default(),
@@ -323,7 +326,8 @@ impl Stage<'_> {
         let now = self.log.now;
         let machine = &mut self.machines[at];
         let Some(process) = machine.process.as_mut() else { return };
-        let Some(deadline) = process.pair.as_ref().and_then(|pair| pair.deadline()) else { return };
+        process.deadline = process.pair.as_ref().and_then(|pair| pair.deadline());
+        let Some(deadline) = process.deadline else { return };
         // Most inputs do not bring it forward.
         if process.alarm != Micros::MAX && deadline >= process.armed {
             return;
@@ -347,8 +351,7 @@ impl Stage<'_> {
             return;
         }
         process.alarm = Micros::MAX;
-        let deadline = process.pair.as_ref().and_then(|pair| pair.deadline());
-        if deadline.is_some_and(|deadline| deadline <= moment) {
+        if process.deadline.is_some_and(|deadline| deadline <= moment) {
             self.log.trace(kind::DEADLINE, at as u64, moment.ms());
             self.tell(at, Input::Deadline);
             self.expect_progress(at, moment);
@@ -360,8 +363,7 @@ impl Stage<'_> {
     /// A pair whose deadline stays due after it was told of it asks for the time for ever.
     fn expect_progress(&mut self, at: Node, told: Moment) {
         let Some(process) = self.machines[at].process.as_mut() else { return };
-        let deadline = process.pair.as_ref().and_then(|pair| pair.deadline());
-        if deadline.is_none_or(|deadline| deadline > told) {
+        if process.deadline.is_none_or(|deadline| deadline > told) {
             process.idle_deadlines = 0;
             return;
         }
@@ -485,6 +487,7 @@ impl Stage<'_> {
         let Some(process) = machine.process.as_mut() else { return };
         process.pair = None;
         process.opens = None;
+        process.deadline = None;
         process.alarm = Micros::MAX;
         process.version += 1;
         let moment = Moment::from_ms(now / MS);

@@ -1,7 +1,7 @@
 //! What is to happen, by time. Of two things at one microsecond the one that was ordered first comes first; latencies
 //! are drawn by the microsecond, so the choices decide the order.
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// Microseconds since the run began.
@@ -13,54 +13,37 @@ pub(super) const MS: Micros = 1_000;
 /// Events that are to come.
 #[derive(Debug)]
 pub(super) struct Queue<E> {
-    heap: BinaryHeap<Scheduled<E>>,
+    /// By time and order, and where the event is: what a heap moves about is small.
+    heap: BinaryHeap<Reverse<(Micros, u64, usize)>>,
+    events: Vec<Option<E>>,
+    free: Vec<usize>,
     ordered: u64,
-}
-
-#[derive(Debug)]
-struct Scheduled<E> {
-    at: Micros,
-    order: u64,
-    event: E,
 }
 
 impl<E> Queue<E> {
     pub(super) fn new() -> Self {
-        Self { heap: BinaryHeap::with_capacity(256), ordered: 0 }
+        let (heap, events) = (BinaryHeap::with_capacity(256), Vec::with_capacity(256));
+        Self { heap, events, free: Vec::new(), ordered: 0 }
     }
 
     /// Orders an event.
     pub(super) fn push(&mut self, at: Micros, event: E) {
         self.ordered += 1;
-        self.heap.push(Scheduled { at, order: self.ordered, event });
+        let place = self.free.pop().unwrap_or(self.events.len());
+        match self.events.get_mut(place) {
+            Some(free) => *free = Some(event),
+            None => self.events.push(Some(event)),
+        }
+        self.heap.push(Reverse((at, self.ordered, place)));
     }
 
     /// The next event until a time.
     pub(super) fn pop_until(&mut self, end: Micros) -> Option<(Micros, E)> {
-        if self.heap.peek()?.at > end {
+        if self.heap.peek()?.0.0 > end {
             return None;
         }
-        self.heap.pop().map(|next| (next.at, next.event))
-    }
-}
-
-impl<E> PartialEq for Scheduled<E> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl<E> Eq for Scheduled<E> {}
-
-impl<E> PartialOrd for Scheduled<E> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<E> Ord for Scheduled<E> {
-    /// The earliest is the greatest, as the heap wants it.
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.at, other.order).cmp(&(self.at, self.order))
+        let Reverse((at, _, place)) = self.heap.pop()?;
+        self.free.push(place);
+        self.events.get_mut(place)?.take().map(|event| (at, event))
     }
 }
