@@ -79,6 +79,12 @@ pub enum CheckError {
         "what was seen from outside does not say what the servers ran: give the manifest with `--manifest FILE`"
     )]
     NoTerms,
+    /// Nothing says what one of the servers ran.
+    #[error(
+        "what was seen from outside does not say what `{0}` ran: give its event log too, or the manifest with \
+         `--manifest FILE`"
+    )]
+    HalfTerms(String),
     /// The manifest cannot be used.
     #[error(transparent)]
     Manifest(#[from] SubjectError),
@@ -122,6 +128,8 @@ pub fn check(args: &CheckArgs) -> Result<Checked, CheckError> {
         });
         entries.push(Entry { at: 0, host: "world".into(), event: Event::Terms(Arc::new(terms)) });
     }
+    let is_told = args.manifest.is_some()
+        || logs.seen.iter().any(|entry| matches!(entry.event, Event::Terms(_)));
     let servers = entries.iter().chain(&logs.seen).filter_map(|entry| match &entry.event {
         Event::Terms(terms) => Some(terms.servers.keys().cloned()),
         _ => None,
@@ -133,6 +141,8 @@ pub fn check(args: &CheckArgs) -> Result<Checked, CheckError> {
         entries.append(&mut events::history(&logs.told, begin, peer_is_silent));
     } else if servers.is_empty() {
         return Err(CheckError::NoTerms);
+    } else if !is_told && let Some(silent) = logs.silent(&servers).next() {
+        return Err(CheckError::HalfTerms(silent.clone()));
     } else {
         logs.seen.sort_by_key(|entry| entry.at);
         entries.append(&mut logs.seen);
@@ -226,5 +236,39 @@ impl Checked {
             text.push('\n');
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_history_is_not_judged_where_nothing_says_what_one_of_the_servers_ran() {
+        let started = |server: &str, role: &str, peer: &str| {
+            format!(
+                r#"{{"schema":1,"seq":1,"at":"2026-06-01T00:00:00Z","server":"{server}","type":"started","bundle":"sha256:one","role":"{role}","peer":"{peer}","mode":"mirror","licenses":[]}}"#
+            )
+        };
+        let seen = r#"{"at":5,"host":"world","type":"fault","fault":"kill","server":"lic-a"}"#;
+        let dir = tempfile::tempdir().expect("a directory");
+        let write = |name: &str, text: &str| {
+            let file = dir.path().join(name);
+            std::fs::write(&file, text).expect("a file");
+            file
+        };
+        let seen = write("seen", seen);
+        let a = write("a", &started("lic-a", "primary", "lic-b"));
+        let b = write("b", &started("lic-b", "secondary", "lic-a"));
+        let judged = |logs: &[&PathBuf]| {
+            let logs = logs.iter().map(|log| (*log).clone()).collect();
+            let late = Span::from_secs(1);
+            let args = CheckArgs { logs, manifest: None, late, format: Format::Human };
+            check(&args).map(|checked| checked.holds()).map_err(|error| error.to_string())
+        };
+        let why = judged(&[&seen, &a]).expect_err("half is not known");
+        assert!(why.contains("does not say what `lic-b` ran"), "{why}");
+        assert_eq!(judged(&[&seen, &a, &b]), Ok(true));
+        assert!(judged(&[&seen]).is_err());
     }
 }

@@ -64,13 +64,23 @@ impl Logs {
         Ok(())
     }
 
+    /// Those of the servers that told nothing.
+    pub(super) fn silent<'a>(
+        &self,
+        servers: &'a BTreeSet<String>,
+    ) -> impl Iterator<Item = &'a String> {
+        let told: BTreeSet<String> =
+            self.told.iter().map(|event| event.server.to_string()).collect();
+        servers.iter().filter(move |server| !told.contains(*server))
+    }
+
     /// Says which of the servers told nothing; whether one did.
     pub(super) fn note_silent(&mut self, servers: &BTreeSet<String>) -> bool {
-        let told: BTreeSet<&str> = self.told.iter().map(|event| event.server.as_str()).collect();
-        let silent = servers.iter().filter(|server| !told.contains(server.as_str()));
-        let before = self.notes.len();
-        self.notes.extend(silent.map(|server| format!("no event of {server} is in the logs")));
-        let is_one_silent = self.notes.len() > before;
+        let silent = self.silent(servers);
+        let notes: Vec<String> =
+            silent.map(|server| format!("no event of {server} is in the logs")).collect();
+        let is_one_silent = !notes.is_empty();
+        self.notes.extend(notes);
         self.are_cut |= is_one_silent;
         is_one_silent
     }

@@ -46,8 +46,8 @@ impl Exchange<'_> {
 #[derive(Debug)]
 pub(crate) struct Holding<'a> {
     pub(crate) id: &'a str,
-    /// The use that it was given to first.
-    usage: &'a str,
+    /// The use that asked for it, where that is known.
+    usage: Option<&'a str>,
     pub(crate) product: &'a str,
     pub(crate) seats: u32,
     /// Since when it is borrowed, where it is: then it has an end of its own.
@@ -634,7 +634,10 @@ fn holdings<'a>(exchanges: &[Exchange<'a>]) -> BTreeMap<&'a str, Holding<'a>> {
         let until = exchange.asked.saturating_add(lease.ttl_ms);
         let holding = holdings.entry(&lease.id).or_insert_with(|| Holding {
             id: &lease.id,
-            usage: &lease.usage,
+            usage: match exchange.ask {
+                Ask::Checkout { usage, .. } => usage.as_deref(),
+                _ => None,
+            },
             product: &lease.product,
             seats: 0,
             borrowed: None,
@@ -666,7 +669,8 @@ fn holdings<'a>(exchanges: &[Exchange<'a>]) -> BTreeMap<&'a str, Holding<'a>> {
         }
     }
     // Where both servers gave one use a lease, its holder believes in neither once it has ended that use.
-    let mut uses: Vec<_> = holdings.values().map(|one| (one.usage, one.released, one.id)).collect();
+    let mut uses: Vec<_> =
+        holdings.values().filter_map(|one| Some((one.usage?, one.released, one.id))).collect();
     uses.sort_unstable();
     for same in uses.chunk_by(|(one, ..), (other, ..)| one == other).filter(|same| same.len() > 1) {
         let released = same.iter().filter_map(|(_, released, _)| *released).min();
