@@ -4,12 +4,12 @@ use serde::Serialize;
 
 use crate::api::{State, Status};
 use crate::cli::Context;
-use crate::cli::error::{Exit, Explain as _, Failure};
+use crate::cli::error::{Exit, Failure};
 use crate::cli::operator::Key;
 use crate::cli::output::quote;
 use crate::cli::servers::{PairServers, not_ordered};
 use crate::cli::verb::Format;
-use crate::client::Serving;
+use crate::client::{Client, OrderError, Serving};
 use crate::name::{ProductName, ServerName};
 use crate::statement::Order;
 
@@ -49,45 +49,12 @@ struct Done {
 impl Args {
     pub(crate) fn run(self, cx: &Context) -> Result<Exit, Failure> {
         let client = self.servers.client(cx)?;
-        let name = quote(self.name.as_str());
-        let order = Order::Handover { server: self.name.clone() };
-        let moved = cx.block_on(async {
-            let answering = client.answering().await;
-            let (serving, other) =
-                who_serves(answering.map_err(|error| not_ordered(error.into()))?)?;
-            let from = serving.status.name.clone();
-            for product in short_of_seats(&serving.status, other.as_ref()) {
-                cx.output.warning(&format!(
-                    "{} has more seats out than {name} offers: nothing new is granted of it until enough are given back",
-                    quote(product.as_str())
-                ));
-            }
-            if from != self.name && !self.is_wanted(cx, &from)? {
-                return Ok(Ok(None));
-            }
-            let key = self.key.find_for(cx, &client, &serving).await?;
-            let ordered = client.order(&serving, order, &key).await;
-            if let Err(error) = &ordered
-                && error.is_unanswered()
-            {
-                // The server that was told has died, as may be why it was told: the other one knows.
-                let answering = client.answering().await.unwrap_or_default();
-                if !answering.iter().any(|one| self.is_there(&one.status)) {
-                    let unknown = Failure::new(error.to_string()).with_exit(Exit::Unreachable);
-                    return Err(unknown
-                        .with_context(format!("it is not known whether {name} serves"))
-                        .with_help("`tandem status` shows who serves; where it is not this one, ask again"));
-                }
-                return Ok(Ok(Some(from)));
-            }
-            Ok::<_, Failure>(ordered.map(|()| Some(from)).map_err(not_ordered))
-        })??;
-        let moved = moved.context(|| format!("service was not handed over to {name}"))?;
+        let moved = cx.block_on(self.move_service(cx, &client))??;
         let Some(from) = moved else {
             cx.output.note("nothing has changed");
             return Ok(Exit::Failed);
         };
-        let was = quote(from.as_str());
+        let (name, was) = (quote(self.name.as_str()), quote(from.as_str()));
         cx.output.note(format_args!(
             "{name} serves in the place of {was}; `tandem handover {from}` hands back"
         ));
@@ -97,9 +64,50 @@ impl Args {
         Ok(Exit::Done)
     }
 
-    /// Whether this is the server that is to serve, and it does.
-    fn is_there(&self, status: &Status) -> bool {
-        status.name == self.name && status.state == State::Active
+    /// Has service moved. Who served before; nobody where it is not wanted after all.
+    async fn move_service(
+        &self,
+        cx: &Context,
+        client: &Client,
+    ) -> Result<Option<ServerName>, Failure> {
+        let answering = client.answering().await;
+        let (serving, other) = who_serves(answering.map_err(|error| not_ordered(error.into()))?)?;
+        let name = quote(self.name.as_str());
+        for product in short_of_seats(&serving.status, other.as_ref()) {
+            cx.output.warning(&format!(
+                "{} has more seats out than {name} offers: nothing new is granted of it until enough are given back",
+                quote(product.as_str())
+            ));
+        }
+        let from = serving.status.name.clone();
+        if from != self.name && !self.is_wanted(cx, &from)? {
+            return Ok(None);
+        }
+        let key = self.key.find_for(cx, client, &serving).await?;
+        let order = Order::Handover { server: self.name.clone() };
+        match client.order(&serving, order, &key).await {
+            Ok(()) => {}
+            Err(error) if error.is_unanswered() => self.look(client, &error).await?,
+            Err(error) => {
+                let why = format!("service was not handed over to {name}");
+                return Err(not_ordered(error).with_context(why));
+            }
+        }
+        Ok(Some(from))
+    }
+
+    /// The server that was told has died before it answered, as may be why it was told: the other one knows.
+    async fn look(&self, client: &Client, error: &OrderError) -> Result<(), Failure> {
+        let answering = client.answering().await.unwrap_or_default();
+        let serves = |status: &Status| status.name == self.name && status.state == State::Active;
+        if answering.iter().any(|one| serves(&one.status)) {
+            return Ok(());
+        }
+        let why = format!("it is not known whether {} serves", quote(self.name.as_str()));
+        Err(Failure::new(error.to_string())
+            .with_context(why)
+            .with_exit(Exit::Unreachable)
+            .with_help("`tandem status` shows who serves; where it is not this one, ask again"))
     }
 
     fn is_wanted(&self, cx: &Context, from: &ServerName) -> Result<bool, Failure> {
