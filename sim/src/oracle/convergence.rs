@@ -57,19 +57,33 @@ fn is_calm(view: &View<'_>, at: u64, terms: &Terms) -> bool {
         })
 }
 
+/// Whether a request is under way. One that is never answered may wait at its server for as long as that waits for its peer,
+/// or on its way until what was broken is mended.
+fn is_open(view: &View<'_>, exchange: &Exchange<'_>, at: u64) -> bool {
+    let until = exchange.answer.as_ref().map_or_else(
+        || {
+            let terms = view.in_force(at, at);
+            let longest = |span: fn(&Terms) -> u64| terms.iter().map(|terms| span(terms)).max();
+            let mended = view.faults.iter().map(|(when, _)| *when);
+            let mended = mended.take_while(|when| *when <= at).last().unwrap_or(0);
+            let waits = exchange.asked + longest(|terms| terms.alone_after).unwrap_or(0);
+            waits.max(mended + longest(|terms| terms.heartbeat).unwrap_or(0))
+        },
+        |reply| reply.at,
+    );
+    (exchange.asked..=until).contains(&at)
+}
+
 /// Whether a lease's holder renews it just then: a server that did not know it has it first, and answers when both do. Or
 /// another one of the same use, which has one lease: this one ends by that.
-fn is_renewed(view: &View<'_>, id: &str, at: u64, terms: &Terms) -> bool {
+fn is_renewed(view: &View<'_>, id: &str, at: u64) -> bool {
     let has_had = |usage: &str| {
         let mut given = view.exchanges.iter().filter_map(|exchange| exchange.given());
         given.any(|(_, lease)| lease.id == id && lease.usage == usage)
     };
     view.exchanges.iter().any(|exchange| {
         let Ask::Renew { lease, usage } = exchange.ask else { return false };
-        let is_of_it = lease == id || usage.as_deref().is_some_and(has_had);
-        let until = exchange.answer.as_ref().map(|reply| reply.at);
-        let until = until.unwrap_or(exchange.asked + terms.alone_after);
-        is_of_it && (exchange.asked..=until).contains(&at)
+        (lease == id || usage.as_deref().is_some_and(has_had)) && is_open(view, exchange, at)
     })
 }
 
@@ -109,7 +123,7 @@ fn judge_at(view: &View<'_>, at: u64, disks: BTreeMap<&str, Disk<'_>>) -> Vec<Vi
     }
     for (has, lacks, id) in on_one(one, other) {
         let is_live = view.holdings.get(id).is_some_and(|holding| holding.is_live(at));
-        if is_live && !is_renewed(view, id, at, terms) && !is_given(view, id, at) {
+        if is_live && !is_renewed(view, id, at) && !is_given(view, id, at) {
             broken(format!("`{has}` ends with the lease {id} and `{lacks}` without it"));
         }
     }
@@ -145,14 +159,10 @@ pub(crate) fn difference(view: &View<'_>, at: u64) -> Option<String> {
 
 /// Whether a lease is just then given, renewed or returned: one disk has it first.
 fn is_changing(view: &View<'_>, id: &str, at: u64) -> bool {
-    let is_open = |exchange: &&Exchange<'_>| {
-        let answered = exchange.answer.as_ref().map_or(u64::MAX, |reply| reply.at);
-        (exchange.asked..=answered).contains(&at)
-    };
-    is_given(view, id, at)
-        || view.exchanges.iter().filter(is_open).any(|exchange| {
-            matches!(exchange.ask, Ask::Renew { lease, .. } | Ask::Release { lease, .. } if lease == id)
-        })
+    is_given(view, id, at) || view.exchanges.iter().any(|exchange| {
+        matches!(exchange.ask, Ask::Renew { lease, .. } | Ask::Release { lease, .. } if lease == id)
+            && is_open(view, exchange, at)
+    })
 }
 
 /// The products of which more seats are held at the end than there are, though the bundle that ran all along says that
@@ -309,6 +319,16 @@ mod tests {
         }
         let has = |id: &str| Some(format!("`lic-a` has the lease {id}, and `lic-b` has not"));
         assert_eq!(seen, [has("L2"), has("L3"), None]);
+        // A renewal that nobody answers is not under way for ever.
+        for (at, differ) in [(2_000, false), (60_000, true)] {
+            let mut story = Story::started();
+            story.grant(100, "ana", "lic-a", "L1");
+            story.lose_renewal(1_500, "ana", "lic-a", "L1");
+            story.on_disk(at, "lic-a", &["L1"]);
+            story.on_disk(at, "lic-b", &[]);
+            let seen = story.seen(|view| super::difference(view, at));
+            assert_eq!(seen.is_some(), differ, "{at}");
+        }
         let unread = story.seen(|view| super::difference(view, 950));
         assert_eq!(unread.as_deref(), Some("not both disks were read"));
     }

@@ -194,6 +194,12 @@ impl Story {
         self.give(at + TRIP, user, request, 201, None, Some(lease));
     }
 
+    /// A renewal that is never answered.
+    pub(crate) fn lose_renewal(&mut self, at: u64, user: &str, server: &str, id: &str) {
+        let request = self.ask(at, user, server, Ask::Renew { lease: id.into(), usage: None });
+        self.note(at + TRIP, user, Event::Lost { request });
+    }
+
     /// A renewal of a borrowed lease, which does not move its end.
     pub(crate) fn renew_borrowed(
         &mut self,
