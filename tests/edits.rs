@@ -126,6 +126,18 @@ fn a_server_with_an_empty_disk_is_another_until_its_key_is_pinned() {
         apply(&duo, "");
         assert_eq!(leases(&duo), of(&[("ana", true), ("bo", true)]), "{name}");
     }
+    // Without the pins the keys are known all the same: not those of the disks that were lost.
+    let pinned = duo.dir.read("tandem.yaml");
+    let lines = pinned.lines().filter(|line| !line.starts_with("    key: \"ed25519:"));
+    duo.dir.write("tandem.yaml", &(lines.collect::<Vec<_>>().join("\n") + "\n"));
+    assert_ne!(duo.dir.read("tandem.yaml"), pinned);
+    apply(&duo, "");
+    for index in [1, 0] {
+        duo.kill(index);
+        duo.start(index);
+        duo.in_step();
+    }
+    assert_eq!(leases(&duo), of(&[("ana", true), ("bo", true)]));
 }
 
 #[test]

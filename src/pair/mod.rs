@@ -154,6 +154,8 @@ impl Pair {
             let role = config.as_ref().and_then(|config| config.role_of(&me));
             facts.odd = role.map(|role| role == Role::Primary);
         }
+        let peer = durable.committed.as_ref().and_then(|it| it.config.peer_of(&me));
+        facts.peer_key = peer.and_then(|peer| peer.key).or(facts.peer_key);
         let phase = match &config {
             None => Phase::Unconfigured,
             Some(config) => {
