@@ -10,7 +10,8 @@ use zeroize::Zeroizing;
 use crate::seam::disk::{Disk, Medium};
 use crate::seam::entropy::{Ed25519Identity, Entropy};
 
-const FILE: &str = "identity.key";
+/// The name of the file in a data directory.
+pub const IDENTITY_FILE: &str = "identity.key";
 const FILE_NEW: &str = "identity.key.new";
 /// The file that says that a key is being made.
 const LOCK: &str = "identity.lock";
@@ -21,11 +22,11 @@ const FILE_LEN_MAX: u64 = 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// The data directory cannot be read or written.
-    #[error("`{FILE}` in the data directory cannot be read or written: {0}")]
+    #[error("`{IDENTITY_FILE}` in the data directory cannot be read or written: {0}")]
     Disk(#[from] io::Error),
     /// The file is not a key.
     #[error(
-        "`{FILE}` in the data directory is not an identity key: put the right file back, or remove it and pin the \
+        "`{IDENTITY_FILE}` in the data directory is not an identity key: put the right file back, or remove it and pin the \
          new key in the manifest"
     )]
     Malformed,
@@ -44,7 +45,7 @@ pub fn load_identity(
     disk: &dyn Disk,
     entropy: &dyn Entropy,
 ) -> Result<Ed25519Identity, IdentityError> {
-    if let Some(medium) = disk.open(FILE)? {
+    if let Some(medium) = disk.open(IDENTITY_FILE)? {
         return read(&*medium);
     }
     let lock = match disk.open(LOCK)? {
@@ -54,7 +55,7 @@ pub fn load_identity(
     if !lock.try_lock()? {
         return Err(IdentityError::Locked);
     }
-    if let Some(medium) = disk.open(FILE)? {
+    if let Some(medium) = disk.open(IDENTITY_FILE)? {
         return read(&*medium);
     }
     let seed = Zeroizing::new(entropy.bytes32());
@@ -62,7 +63,7 @@ pub fn load_identity(
     let medium: Arc<dyn Medium> = disk.create(FILE_NEW)?;
     medium.write(0, text.as_bytes())?;
     medium.sync()?;
-    disk.rename(FILE_NEW, FILE)?;
+    disk.rename(FILE_NEW, IDENTITY_FILE)?;
     Ok(Ed25519Identity::from_seed(&seed))
 }
 
@@ -96,7 +97,7 @@ mod tests {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;
-            let data = std::fs::metadata(temporary.path().join(FILE)).expect("the file");
+            let data = std::fs::metadata(temporary.path().join(IDENTITY_FILE)).expect("the file");
             assert_eq!(data.permissions().mode() & 0o777, 0o600);
         }
     }
@@ -106,7 +107,7 @@ mod tests {
         let temporary = tempfile::tempdir().expect("a directory");
         let disk = Directory::open(temporary.path()).expect("a directory");
         for content in ["", "tandem-identity-v1 AAAA\n", "-----BEGIN OPENSSH PRIVATE KEY-----"] {
-            std::fs::write(temporary.path().join(FILE), content).expect("a file");
+            std::fs::write(temporary.path().join(IDENTITY_FILE), content).expect("a file");
             let read = load_identity(&disk, &OsEntropy);
             assert!(matches!(read.map(|key| key.public()), Err(IdentityError::Malformed)));
         }

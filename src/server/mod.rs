@@ -20,7 +20,7 @@ use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
 pub use events::Observer;
-pub use identity::{IdentityError, load_identity};
+pub use identity::{IDENTITY_FILE, IdentityError, load_identity};
 
 use crate::api::EventBody;
 use crate::measure::Span;

@@ -197,7 +197,13 @@ pub(super) fn judge_peer(
 ) -> Result<(), NotAccepted> {
     let not = |code, detail| Err(NotAccepted { code, detail });
     if name == me {
-        return not("own-name", format!("the peer is called `{name}` too: give each its own name"));
+        return not(
+            "own-name",
+            format!(
+                "`{name}` answers there too: it is this server itself (are its `--listen` and the manifest's ports right?) or one \
+             that was given the same name"
+            ),
+        );
     }
     let Some(peer) = &view.peer else { return Ok(()) };
     if peer.name != *name {

@@ -83,6 +83,21 @@ fn two_processes_cannot_share_a_data_directory() {
 }
 
 #[test]
+#[cfg(unix)]
+fn a_key_that_others_can_read_is_told_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = Dir::new();
+    let server = Server::start(&dir, "");
+    drop(server);
+    let open = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(dir.path("data/identity.key"), open).expect("changed");
+    let _server = Server::start(&dir, "");
+    let second = dir.tandem("serve --name lic-a --data data --listen 127.0.0.1:0").failed(1);
+    let told = "can be read by others on this machine: `chmod 600 data/identity.key`";
+    assert!(second.contains(told), "{second}");
+}
+
+#[test]
 fn plain_http_never_leaves_loopback() {
     let dir = Dir::new();
     let refused = dir.tandem("serve --name lic-a --data data --listen 0.0.0.0:0").failed(64);

@@ -1,5 +1,6 @@
 //! The report for people.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::{Campaign, Failure, seconds};
@@ -132,7 +133,10 @@ fn failures(text: &mut String, campaign: &Campaign) {
             continue;
         }
         told.push(failure.oracle);
-        let others = failures.iter().filter(|one| one.oracle == failure.oracle).count() - 1;
+        let of_it = failures.iter().filter(|one| one.oracle == failure.oracle);
+        // A seed may have failed in both worlds.
+        let seeds: BTreeSet<u64> = of_it.map(|one| one.seed).collect();
+        let others = seeds.len() - 1;
         block(text, campaign, failure, others);
     }
     if campaign.verdict() == Verdict::Held {

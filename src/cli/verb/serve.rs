@@ -12,8 +12,9 @@ use crate::cli::error::{Exit, Explain as _, Failure};
 use crate::cli::output::quote;
 use crate::name::ServerName;
 use crate::seam::disk::Directory;
+use crate::seam::files;
 use crate::seam::stop::{Stop, Told};
-use crate::server::{Observer, ServeError, Server, ServerOptions, load_identity};
+use crate::server::{IDENTITY_FILE, Observer, ServeError, Server, ServerOptions, load_identity};
 use crate::statement::OperatorKey;
 
 /// No file of keys is longer; anything longer is another kind of file.
@@ -60,6 +61,13 @@ impl Args {
         let cannot =
             format!("{} cannot start with the data directory {shown}", quote(self.name.as_str()));
         let identity = load_identity(&directory, &*cx.world.entropy).context(|| cannot.clone())?;
+        let key = self.data.join(IDENTITY_FILE);
+        if files::is_open_to_others(&key) {
+            cx.output.warning(&format!(
+                "`{0}` can be read by others on this machine: `chmod 600 {0}`",
+                key.display()
+            ));
+        }
         let mut options = ServerOptions::new(self.name, self.listen);
         options.trust = trust;
         options.accept_clock = self.accept_clock;
