@@ -93,6 +93,20 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_lost_its_disk_gives_by_the_bundle_that_its_peer_has() {
+        for lost in [false, true] {
+            let mut story = Story::started();
+            story.grant(100, "leaver", "lic-a", "L1");
+            story.commit(1_000, "lic-a", "sha256:two", 2);
+            story.kill(1_100, "lic-a");
+            story.start(1_200, "lic-a", lost);
+            story.commit(2_000, "lic-b", "sha256:two", 2);
+            story.renew(3_000, "leaver", "lic-a", "L1", 200);
+            assert_eq!(story.judged(PROMISE).is_empty(), lost);
+        }
+    }
+
+    #[test]
     fn one_renewal_after_the_bundle_that_ended_a_seat_is_refused() {
         let mut story = Story::started();
         story.grant(100, "leaver", "lic-a", "L1");

@@ -163,7 +163,9 @@ impl<'a> View<'a> {
                     .commits
                     .iter()
                     .filter(|one| one.generation == commit.generation && one.server == server);
-                runs.filter_map(|one| one.done).filter(|at| *at <= from).min()
+                // One whose disk was lost runs what its peer has.
+                let runs = runs.filter_map(|one| one.done).filter(|at| *at <= from);
+                runs.filter(|at| !self.was_emptied(server, *at, from)).min()
             };
             let done = commit.terms.servers.keys().map(done).collect::<Option<Vec<_>>>()?;
             let in_effect = self.roles_are_in_effect(commit.generation, commit.terms, from);
