@@ -16,8 +16,7 @@ mod proxy;
 #[expect(dead_code, reason = "shared with other tests")]
 mod support;
 
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -514,38 +513,4 @@ fn every_promise_holds_under_random_faults() {
     storm.dir.write("forged.jsonl", &forged);
     let seen_through = check(&storm, &["forged.jsonl"]);
     assert_eq!(seen_through["failed"][0]["oracle"], "capacity", "{seen_through:#}");
-}
-
-#[test]
-fn who_has_hung_up_during_a_cut_hears_nothing_of_what_waited() {
-    for _ in 0..10 {
-        let [near, far] = [0, 1].map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-        let port = |listener: &TcpListener| listener.local_addr().expect("an address").port();
-        let ways: [Arc<Way>; 2] = Default::default();
-        let (noted, heard) = std::sync::mpsc::channel();
-        let hears: Arc<dyn Fn(bool, bool) + Send + Sync> =
-            Arc::new(move |active, _| noted.send(active).expect("somebody listens"));
-        let (at, behind) = (port(&near), port(&far));
-        let _cable = Cable::new(near, behind, ways.clone(), [hears.clone(), hears]);
-        let mut sender = TcpStream::connect(("127.0.0.1", at)).expect("a connection");
-        let (mut receiver, _) = far.accept().expect("a connection");
-        let frame = br#"{"heartbeat":{"state":"active","paired":true}}"#;
-        let length = u32::try_from(frame.len()).expect("it fits").to_be_bytes();
-        let beat = [&length[..], frame].concat();
-        let first = [b"head\r\n\r\n", &*beat].concat();
-        sender.write_all(&first).expect("sent");
-        receiver.read_exact(&mut vec![0; first.len()]).expect("it arrives");
-        assert_eq!(heard.recv(), Ok(true), "it passes as long as somebody reads");
-        for way in &ways {
-            way.held.store(true, Ordering::Relaxed);
-        }
-        sender.write_all(&beat).expect("sent");
-        receiver.write_all(b"what waits the other way").expect("sent");
-        drop(receiver);
-        ways[0].held.store(false, Ordering::Relaxed);
-        // Who passes it on notes what is heard before it lets go of the connection.
-        sender.set_read_timeout(Some(Duration::from_secs(30))).expect("set");
-        assert!(matches!(sender.read(&mut [0]), Ok(0) | Err(_)));
-        assert!(heard.try_recv().is_err());
-    }
 }
