@@ -119,6 +119,15 @@ fn a_key_to_trust_is_a_key_or_a_file_of_keys() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_log_that_cannot_be_written_holds_up_nothing() {
+    let dir = Dir::new();
+    let mut server = Server::start(&dir, "--event-log /dev/full");
+    assert!(server.get("/healthz").starts_with("HTTP/1.1 200"));
+    assert_eq!(server.end("-TERM"), Some(143));
+}
+
+#[test]
 fn events_go_to_a_file_too() {
     let dir = Dir::new();
     // A process that was killed left half of a line.
