@@ -102,16 +102,11 @@ impl Pair {
             writes = vec![Write::Facts(self.facts.clone())];
         }
         let held = self.lost_to(&commit);
-        // A key that is pinned stays known when the pin goes: the one that was learned before is that of a lost disk.
-        let pinned = commit.config.peer_of(&self.me).and_then(|peer| peer.key);
-        let key = pinned.or(self.facts.peer_key);
-        let is_other = held != self.facts.held;
-        if let Some(held) = held.as_ref().filter(|_| is_other) {
-            self.tell_held(held, out);
-        }
-        if is_other || key != self.facts.peer_key {
+        if held != self.facts.held {
+            if let Some(held) = &held {
+                self.tell_held(held, out);
+            }
             self.facts.held = held;
-            self.facts.peer_key = key;
             writes.push(Write::Facts(self.facts.clone()));
         }
         self.persist_then(writes, Next::Install { ticket, commit }, out);
@@ -152,11 +147,9 @@ impl Pair {
         });
         self.choose_parity();
         let peer = self.peer().map(|peer| peer.name.clone());
-        let is_new = peer_before.is_some() && peer_before != peer;
-        let key = self.peer().and_then(|peer| peer.key);
-        if is_new && self.facts.peer_key != key {
+        if peer_before.is_some() && peer_before != peer && self.facts.peer_key.is_some() {
             // The key that was learned is another server's.
-            self.facts.peer_key = key;
+            self.facts.peer_key = None;
             self.persist(vec![Write::Facts(self.facts.clone())], out);
         }
         if self.role() == Some(Role::Secondary) && role_before != self.role() {

@@ -114,7 +114,7 @@ pub struct Facts {
     /// The bundle of this server's that last gave way to one of its peer's, until another one is committed.
     #[serde(default)]
     pub held: Option<HeldBundle>,
-    /// The identity key that the peer proved, where the manifest pins none.
+    /// The identity key that the peer proved last: whom this server expects where the manifest pins none.
     pub peer_key: Option<PublicKey>,
     /// Who leads, where that was ever said: without a word the primary does.
     #[serde(default)]

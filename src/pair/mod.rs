@@ -154,8 +154,6 @@ impl Pair {
             let role = config.as_ref().and_then(|config| config.role_of(&me));
             facts.odd = role.map(|role| role == Role::Primary);
         }
-        let peer = durable.committed.as_ref().and_then(|it| it.config.peer_of(&me));
-        facts.peer_key = peer.and_then(|peer| peer.key).or(facts.peer_key);
         let phase = match &config {
             None => Phase::Unconfigured,
             Some(config) => {
@@ -291,7 +289,7 @@ impl Pair {
         self.committed.as_ref().and_then(|committed| committed.config.peer_of(&self.me))
     }
 
-    /// Keeps the identity key that the peer proved, where the manifest pins none.
+    /// Keeps the identity key that the peer proved.
     fn on_peer_key(&mut self, key: PublicKey, out: &mut Vec<Effect>) {
         if self.facts.peer_key != Some(key) {
             self.facts.peer_key = Some(key);

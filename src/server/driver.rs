@@ -422,11 +422,10 @@ impl Driver {
         self.step(Input::Connected)
     }
 
-    /// Keeps the key that the peer proved, where the manifest pins none.
+    /// Keeps the key that the peer proved, also where the manifest pins it: it stays known when the pin goes.
     fn learn_key(&mut self, name: &ServerName, key: crate::name::PublicKey) -> Option<Exit> {
-        let peer = self.running.pair.peer()?;
-        if peer.name != *name || peer.key.is_some() || self.running.pair.facts().peer_key.is_some()
-        {
+        let pair = &self.running.pair;
+        if pair.peer()?.name != *name || pair.facts().peer_key == Some(key) {
             return None;
         }
         self.step(Input::PeerKey(key))
