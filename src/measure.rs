@@ -90,6 +90,12 @@ impl Span {
         Self(self.0 / n)
     }
 
+    /// This span in whole seconds, rounded up: for people, who would not be told to come too early.
+    #[must_use]
+    pub const fn in_secs(self) -> Self {
+        Self::from_secs(self.0.div_ceil(1000))
+    }
+
     /// This span and 3 %: what a server keeps where a client counts the plain span.
     ///
     /// Two clocks 1 % off in opposite directions need 2.02 % (pair.md, clock rules).

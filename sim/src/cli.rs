@@ -93,7 +93,8 @@ struct RunArgs {
     #[arg(long, value_enum)]
     world: Option<WorldName>,
     /// How many of the seeds are run on turmoil too: one in so many, and the first.
-    #[arg(long, value_name = "1/N", value_parser = share, default_value = "1/20", conflicts_with = "world")]
+    #[arg(long, value_name = "1/N", value_parser = share, default_value = "1/20",
+        conflicts_with = "world")]
     turmoil_share: Share,
     /// Runs the K-th of N parts of the seeds, so that several machines share a campaign.
     #[arg(long, value_name = "K/N", value_parser = shard)]

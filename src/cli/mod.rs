@@ -6,6 +6,7 @@ mod board;
 mod child;
 pub mod diagnostics;
 pub mod error;
+mod event_log;
 mod kept;
 pub mod key_file;
 mod local;

@@ -294,7 +294,7 @@ impl Client {
                 }
                 (Outcome::Unreachable, _) => CheckoutError::Unreachable { reasons },
                 _ => {
-                    let waited = Span::from_secs(self.now().since(since).ms().div_ceil(1000));
+                    let waited = self.now().since(since).in_secs();
                     CheckoutError::Unserved { waited, reasons }
                 }
             });

@@ -12,7 +12,7 @@ use super::phase::{Peering, Phase, Standby};
 use super::{Pair, terms};
 use crate::bundle::Config;
 use crate::manifest::types::Role;
-use crate::measure::{Epoch, Span, Timestamp};
+use crate::measure::{Epoch, Timestamp};
 use crate::name::ServerName;
 use crate::{mutant, seen};
 
@@ -208,7 +208,7 @@ impl Pair {
             ));
         }
         if let Some(until) = active.grace {
-            let left = Span::from_secs(until.since(self.now.moment).ms().div_ceil(1_000));
+            let left = until.since(self.now.moment).in_secs();
             return Some(format!(
                 "`{}` may not know every lease yet: wait for the end of its grace, in {left}",
                 self.me

@@ -151,17 +151,19 @@ impl Pair {
             _ => false,
         };
         let grace = matches!(&self.phase, Phase::Active(active) if active.is_in_grace());
-        let told = if paired { self.renewals_to_tell() } else { Vec::new() };
-        if !paired {
+        let renewed = if paired {
+            self.renewals_to_tell()
+        } else {
             self.renewed.clear();
-        }
+            Vec::new()
+        };
         let beat = Heartbeat {
             state: self.state(),
             paired,
             grace,
             received,
             generation: self.generation(),
-            renewed: told,
+            renewed,
         };
         self.send(Frame::Heartbeat(beat), out);
     }

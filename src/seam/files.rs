@@ -32,17 +32,23 @@ pub fn temporary_file(directory: &Path, access: Access) -> io::Result<tempfile::
     builder.tempfile_in(directory)
 }
 
+/// What to tell whoever uses a secret that others on this machine can read.
+#[must_use]
+pub fn warning_of_open(path: &Path) -> Option<String> {
+    is_open_to_others(path).then(|| {
+        format!("`{0}` can be read by others on this machine: `chmod 600 {0}`", path.display())
+    })
+}
+
 /// Whether others on this machine can read or change a file, by its permissions.
 #[cfg(unix)]
-#[must_use]
-pub fn is_open_to_others(path: &std::path::Path) -> bool {
+fn is_open_to_others(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o077 != 0)
 }
 
 /// Whether others on this machine can read or change a file: elsewhere it is as open as its folder.
 #[cfg(not(unix))]
-#[must_use]
-pub fn is_open_to_others(_: &std::path::Path) -> bool {
+fn is_open_to_others(_: &Path) -> bool {
     false
 }

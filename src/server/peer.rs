@@ -197,13 +197,11 @@ pub(super) fn judge_peer(
 ) -> Result<(), NotAccepted> {
     let not = |code, detail| Err(NotAccepted { code, detail });
     if name == me {
-        return not(
-            "own-name",
-            format!(
-                "`{name}` answers there too: it is this server itself (are its `--listen` and the manifest's ports right?) or one \
-             that was given the same name"
-            ),
+        let detail = format!(
+            "`{name}` answers there too: it is this server itself (are its `--listen` and the manifest's ports right?) or \
+             one that was given the same name"
         );
+        return not("own-name", detail);
     }
     let Some(peer) = &view.peer else { return Ok(()) };
     if peer.name != *name {

@@ -13,6 +13,7 @@ pub(crate) struct Asked {
     pub(crate) body: Value,
 }
 
+/// What it answers; status 0 is a server that dies before it does.
 type Behavior = Box<dyn Fn(&Asked) -> (u16, Value) + Send>;
 
 /// The server: it ends with the test's process.
@@ -84,7 +85,6 @@ fn answer(
     log.lock().expect("a lock").push(format!("{} {}", asked.method, asked.path));
     let (status, body) = behavior.lock().expect("a lock")(&asked);
     if status == 0 {
-        // It dies before it answers.
         return Ok(());
     }
     let body = if body.is_null() { String::new() } else { body.to_string() };

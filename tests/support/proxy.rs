@@ -74,7 +74,7 @@ fn pump(from: &TcpStream, to: &TcpStream, way: &Arc<Way>, hears: &Hears) {
                 std::thread::sleep(LOOK);
             }
             let bytes = piece.get(..length).expect("no more than was read");
-            // Whoever has hung up meanwhile hears nothing: its system answers at once that nobody reads.
+            // Whoever has hung up meanwhile hears nothing: its system says that nobody reads.
             if to.write_all(bytes).is_err() || !matches!(to.take_error(), Ok(None)) {
                 break;
             }

@@ -35,10 +35,14 @@ fn looks<'a>(view: &View<'a>) -> BTreeMap<u64, BTreeMap<&'a str, Disk<'a>>> {
     looks
 }
 
+/// When something broke or was mended last, until this time.
+fn last_fault(view: &View<'_>, at: u64) -> u64 {
+    view.faults.iter().map(|(when, _)| *when).take_while(|when| *when <= at).last().unwrap_or(0)
+}
+
 /// Whether the two count on each other for long enough.
 fn is_calm(view: &View<'_>, at: u64, terms: &Terms) -> bool {
-    let before = view.faults.iter().take_while(|(when, _)| *when <= at);
-    let last = before.last().map_or(0, |(when, _)| *when);
+    let last = last_fault(view, at);
     let is_end = at == view.end;
     let long_ago = at.saturating_sub(last) >= AGREE_AFTER + 2 * terms.alone_after;
     (is_end && long_ago)
@@ -64,10 +68,8 @@ fn is_open(view: &View<'_>, exchange: &Exchange<'_>, at: u64) -> bool {
         || {
             let terms = view.in_force(at, at);
             let longest = |span: fn(&Terms) -> u64| terms.iter().map(|terms| span(terms)).max();
-            let mended = view.faults.iter().map(|(when, _)| *when);
-            let mended = mended.take_while(|when| *when <= at).last().unwrap_or(0);
             let waits = exchange.asked + longest(|terms| terms.alone_after).unwrap_or(0);
-            waits.max(mended + longest(|terms| terms.heartbeat).unwrap_or(0))
+            waits.max(last_fault(view, at) + longest(|terms| terms.heartbeat).unwrap_or(0))
         },
         |reply| reply.at,
     );

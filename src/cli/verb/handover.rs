@@ -87,7 +87,7 @@ impl Args {
         let order = Order::Handover { server: self.name.clone() };
         match client.order(&serving, order, &key).await {
             Ok(()) => {}
-            Err(error) if error.is_unanswered() => self.look(client, &error).await?,
+            Err(error) if error.is_unanswered() => self.look(client, error).await?,
             Err(error) => {
                 let why = format!("service was not handed over to {name}");
                 return Err(not_ordered(error).with_context(why));
@@ -97,16 +97,15 @@ impl Args {
     }
 
     /// The server that was told has died before it answered, as may be why it was told: the other one knows.
-    async fn look(&self, client: &Client, error: &OrderError) -> Result<(), Failure> {
+    async fn look(&self, client: &Client, error: OrderError) -> Result<(), Failure> {
         let answering = client.answering().await.unwrap_or_default();
         let serves = |status: &Status| status.name == self.name && status.state == State::Active;
         if answering.iter().any(|one| serves(&one.status)) {
             return Ok(());
         }
         let why = format!("it is not known whether {} serves", quote(self.name.as_str()));
-        Err(Failure::new(error.to_string())
+        Err(not_ordered(error)
             .with_context(why)
-            .with_exit(Exit::Unreachable)
             .with_help("`tandem status` shows who serves; where it is not this one, ask again"))
     }
 

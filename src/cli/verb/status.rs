@@ -216,9 +216,8 @@ fn servers_table(pair: &PairStatus) -> Table {
                     (false, true) => "not in step",
                     (false, false) => "not heard",
                 });
-                let grace = status
-                    .grace_ends_in_ms
-                    .map(|span| format!(", grace {}", Span::from_secs(span.ms().div_ceil(1_000))));
+                let grace =
+                    status.grace_ends_in_ms.map(|span| format!(", grace {}", span.in_secs()));
                 (
                     status.role.map_or_else(dash, |role| role.to_string()),
                     format!("{}{}", status.state.as_str(), grace.unwrap_or_default()),

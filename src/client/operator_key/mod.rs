@@ -175,9 +175,7 @@ fn from_file(path: &Path, search: &mut Search<'_>) -> Result<Found, KeyError> {
         return Ok(Found { key: held.ok_or_else(only_public)?, warning: None });
     }
     let private = PrivateKey::from_openssh(text).map_err(|_| no_key())?;
-    let warning = files::is_open_to_others(path).then(|| {
-        format!("`{0}` can be read by others on this machine: `chmod 600 {0}`", path.display())
-    });
+    let warning = files::warning_of_open(path);
     if !private.is_encrypted() {
         return Ok(Found { key: in_memory(path, text)?, warning });
     }
