@@ -337,8 +337,13 @@ impl Ledger {
     fn usable(&self, slots: &Slots, terms: &Terms<'_>) -> Seats {
         match self.reach {
             Reach::Own => slots.of(terms.me),
-            Reach::Both => terms.names().into_iter().map(|name| slots.of(name)).sum(),
+            Reach::Both => self.counted_on(terms).map(|name| slots.of(name)).sum(),
         }
+    }
+
+    /// The servers whose slots can be counted on, where those of both may be used.
+    fn counted_on<'a>(&self, terms: &'a Terms<'_>) -> impl Iterator<Item = &'a ServerName> {
+        terms.names().into_iter().filter(|name| self.quotas.void(name).is_none())
     }
 
     /// The slots with which this server covers so many seats of a lease that has some already; the primary's first, so
@@ -375,7 +380,7 @@ impl Ledger {
         let quotas = self.quotas.slots(product);
         let over =
             |name: &ServerName| slots.of(name).0 > 0 && self.taken(product, name) > quotas.of(name);
-        terms.names().into_iter().any(over)
+        self.counted_on(terms).any(over)
             || self.live(product) + self.parked(product) > terms.capacity(product)
     }
 

@@ -39,7 +39,7 @@ impl Pair {
             lead_write,
             handover,
             last_beat,
-            wall_written: _,
+            time_written: _,
             renewed,
             asking,
             queue_opens,
@@ -178,6 +178,7 @@ impl Pair {
             incoming,
             handed_over,
             asked,
+            merged,
         } = link;
         maybe(digest, hello.as_ref(), |digest, hello| match self.phase {
             // Taken in once this server begins.
@@ -207,7 +208,7 @@ impl Pair {
         digest.word(offered.0);
         digest.word(u64::from(*behind) << 1 | u64::from(*refused));
         maybe(digest, incoming.as_ref(), |digest, contents| contents.digest(digest));
-        digest.word(u64::from(*handed_over) | u64::from(*asked) << 1);
+        digest.word(u64::from(*handed_over) | u64::from(*asked) << 1 | u64::from(*merged) << 2);
     }
 
     /// What the peer said of itself, once it was taken in: its epoch is known, and its position is asked for only where it
@@ -335,6 +336,7 @@ impl Facts {
             served,
             met,
             complete,
+            knows_peer,
             wall: _,
             heard: _,
             held: _,
@@ -348,6 +350,8 @@ impl Facts {
         maybe(digest, lead.as_ref(), |digest, lead| lead.digest(digest));
         digest.word(u64::from(*paired) | u64::from(*served) << 1 | u64::from(*met) << 2);
         digest.word(u64::from(peer_key.is_some()) | u64::from(*complete) << 1);
+        // Whoever was in step knows it.
+        digest.word(u64::from(*knows_peer || *met));
     }
 }
 

@@ -135,6 +135,10 @@ impl Pair {
         if self.is_escrow() || !matches!(self.phase, Phase::Active(_)) {
             return;
         }
+        if self.ledger.quotas().is_waiting() {
+            // What a lost disk or a fenced server gave is unknown still: no slots wait for that any more.
+            self.enter_grace(out);
+        }
         let Some(config) = self.config.clone() else { return };
         let Some(terms) = terms(&config, &self.me, &self.facts, self.now) else { return };
         if let Some(record) = self.ledger.drop_quotas(&terms) {

@@ -217,15 +217,18 @@ impl Pair {
         }
         let position = self.ledger.position();
         let ahead = hello.position > position;
-        let must_hand_over = hello.served || link.state == State::Active || ahead;
+        let has_more = ahead || self.is_forgetful(hello);
+        let must_hand_over = hello.served || link.state == State::Active || has_more;
         let (forgot, lacks) = (self.has_forgotten(hello), self.may_lack(hello));
         let same_epoch = hello.position.epoch == position.epoch;
-        if must_hand_over && !link.asked && !mutant!(CatchUpOverwrites) {
-            self.ask(out);
-        } else if matches!(self.phase, Phase::Recovering { .. }) {
-            if !must_hand_over || mutant!(CatchUpOverwrites) {
-                self.come_back(lacks, out);
+        let recovers = matches!(self.phase, Phase::Recovering { .. });
+        if must_hand_over && !link.merged && !mutant!(CatchUpOverwrites) {
+            // One that serves and fell silent while it was waited for is asked anew: what it sent then was not taken.
+            if !(recovers && link.asked) {
+                self.ask(out);
             }
+        } else if recovers {
+            self.come_back(lacks, out);
         } else {
             if !lacks && let Phase::Active(active) = &mut self.phase {
                 active.grace = None;
@@ -245,6 +248,12 @@ impl Pair {
     /// Whether a peer has lost its disk: it was never in step, where this server was. What it granted is unknown.
     fn has_forgotten(&self, peer: &Hello) -> bool {
         self.facts.met && !peer.met
+    }
+
+    /// Whether this server has lost its disk: its peer was in step, and not with what this one knows. However far its own
+    /// ledger is, by serving alone since, the peer knows what it does not.
+    fn is_forgetful(&self, peer: &Hello) -> bool {
+        peer.met && !self.facts.met && !self.facts.knows_peer
     }
 
     /// Whether leases may live that neither server knows, once both have told each other all: a disk was lost, and with it
@@ -290,6 +299,7 @@ impl Pair {
         let epoch = self.next_epoch();
         self.facts.epoch = epoch;
         self.facts.served = true;
+        self.facts.knows_peer = true;
         self.ledger.begin(epoch);
         self.phase = Phase::TakingOver;
         let grace = grace && !self.is_escrow();
@@ -309,11 +319,10 @@ impl Pair {
         if !asked || !expected {
             return;
         }
-        let met = |hello: &Hello| hello.met;
         let hello = self.link.as_ref().and_then(|link| link.hello.as_deref());
         let lacks = hello.is_some_and(|hello| self.may_lack(hello)) && !self.is_escrow();
         let knew_nothing =
-            !self.facts.met && self.ledger.quotas().is_empty() && hello.is_some_and(met);
+            self.ledger.quotas().is_empty() && hello.is_some_and(|hello| self.is_forgetful(hello));
         // What was not acknowledged is given up: the other side may have given the seat away.
         let begun = self.refuse_waiting(&Refusal::Recovering, out);
         self.learn_epoch(theirs.position.epoch);
@@ -330,6 +339,9 @@ impl Pair {
             }
         }
         seen!(Merged);
+        if let Some(link) = &mut self.link {
+            link.merged = true;
+        }
         if mutant!(TakesOverNothing) {
             theirs.leases.clear();
         }
@@ -338,6 +350,7 @@ impl Pair {
         self.ledger.merge(theirs, epoch, &terms);
         self.facts.epoch = epoch;
         self.facts.served = true;
+        self.facts.knows_peer = true;
         self.facts.paired = false;
         self.facts.complete |= !lacks;
         self.ledger.begin(epoch);
@@ -381,6 +394,9 @@ impl Pair {
 
     /// Sends the whole ledger to the other server; records follow it from here on.
     fn catch_up(&mut self, out: &mut Vec<Effect>) {
+        if !std::mem::replace(&mut self.facts.knows_peer, true) {
+            self.persist(vec![Write::Facts(self.facts.clone())], out);
+        }
         self.turn_to_peer(Peering::CatchingUp);
         self.durable_at_peer = 0;
         for (contents, more) in parts(self.ledger.contents_at(self.now.moment)) {

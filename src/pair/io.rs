@@ -105,6 +105,10 @@ pub struct Facts {
     /// made good since, by its peer or by a grace.
     #[serde(default = "yes")]
     pub complete: bool,
+    /// Whether this server, where it leads, has had what its peer knows since its disk was new: it took over the peer's
+    /// ledger, or found that there is nothing in it. Until then it sends the peer none of its own.
+    #[serde(default = "yes")]
+    pub knows_peer: bool,
     /// The latest wall time seen: license dates hold against a clock set back.
     pub wall: Timestamp,
     /// When this server last heard its primary, where it is the secondary, by wall time: a license may say how long it

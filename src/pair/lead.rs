@@ -118,6 +118,7 @@ impl Pair {
         }
         if let Some(link) = &mut self.link {
             link.asked = false;
+            link.merged = false;
             link.handed_over = false;
             link.incoming = None;
         }

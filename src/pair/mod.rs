@@ -49,7 +49,7 @@ use crate::bundle::Config;
 pub use crate::ledger::{Checkout, Token};
 use crate::ledger::{Ledger, Position, Terms};
 use crate::manifest::types::{Redundancy, Role, Server};
-use crate::measure::{Epoch, Generation, Moment, Now, Span, Timestamp};
+use crate::measure::{Epoch, Generation, Moment, Now, Span};
 use crate::name::{LeaseId, ProductName, PublicKey, ServerName, UseId};
 use crate::statement::{Keyring, SignedStatement};
 
@@ -97,7 +97,8 @@ pub struct Pair {
     /// The command that moves service to the peer, until that serves.
     handover: Option<Ticket>,
     last_beat: Moment,
-    wall_written: Timestamp,
+    /// When the facts were last written down for the time that has passed.
+    time_written: Now,
     renewed: BTreeSet<LeaseId>,
     /// The products that this secondary has served without its primary for as long as their vendor allows.
     lapsed: BTreeSet<ProductName>,
@@ -192,7 +193,7 @@ impl Pair {
             void_until: None,
             committing: None,
             last_beat: now.moment,
-            wall_written: now.wall,
+            time_written: now,
             renewed: BTreeSet::new(),
             lapsed: BTreeSet::new(),
             now,

@@ -160,6 +160,8 @@ pub(super) struct Link {
     pub(super) handed_over: bool,
     /// Whether the peer was asked for its ledger on this connection.
     pub(super) asked: bool,
+    /// Whether that ledger has come, and is part of this server's.
+    pub(super) merged: bool,
 }
 
 impl Link {
@@ -181,6 +183,7 @@ impl Link {
             incoming: None,
             handed_over: false,
             asked: false,
+            merged: false,
         }
     }
 

@@ -18,7 +18,7 @@ use super::*;
 use crate::bundle::Bundle;
 use crate::license::{self, License};
 use crate::manifest::types::Manifest;
-use crate::measure::Seats;
+use crate::measure::{Seats, Timestamp};
 use crate::name::{LeaseId, LicenseId, ProductName, PublicKey, UseId, UserName};
 use crate::statement::{ApplyStatement, MemoryKey, Signs as _, Source};
 

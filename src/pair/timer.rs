@@ -188,7 +188,7 @@ impl Pair {
 
     /// Forgets what need not be remembered, and writes down how late it is.
     fn keep_house(&mut self, out: &mut Vec<Effect>) {
-        const WALL_KEPT: Span = Span::from_secs(60);
+        const TIME_KEPT: Span = Span::from_secs(60);
         if matches!(self.phase, Phase::Stopped) {
             return;
         }
@@ -196,8 +196,11 @@ impl Pair {
         if !uses.is_empty() || !nonces.is_empty() {
             self.persist(vec![Write::Forget { uses, nonces }], out);
         }
-        if self.config.is_some() && self.now.wall.since(self.wall_written) >= WALL_KEPT {
-            self.wall_written = self.now.wall;
+        let written = self.time_written;
+        // By the wall clock no time passes after it was set back.
+        let passed = self.now.wall.since(written.wall).max(self.now.moment.since(written.moment));
+        if self.config.is_some() && passed >= TIME_KEPT {
+            self.time_written = self.now;
             self.persist(vec![Write::Facts(self.facts.clone())], out);
         }
     }

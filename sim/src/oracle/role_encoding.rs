@@ -91,7 +91,8 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
 }
 
 /// How far a secondary that gives a seat is beyond the time for which the shortest of its licenses lets it serve without
-/// its primary. When it last heard that is known to it after a restart less a minute; its clock may be slow.
+/// its primary. Its clock may be slow; where it was set back, a server that begins anew, for whatever reason, has
+/// forgotten up to a minute of the silence.
 fn alone_too_long(
     view: &View<'_>,
     exchange: &Exchange<'_>,
@@ -107,12 +108,14 @@ fn alone_too_long(
     }
     let (beat, _, _) =
         view.heard(exchange.to).take_while(|(at, ..)| *at <= exchange.asked).last()?;
-    // A primary that is back, goes on, opens its disk again, or reaches this server again says so before its first heartbeat.
+    // A primary that is back, goes on, opens its disk again, or reaches this server again says so before its first heartbeat;
+    // a server with an empty disk has missed nobody yet.
     let (given, _) = exchange.given()?;
     let until = view.faults.iter().take_while(|(at, _)| *at <= given);
     let back = until.filter(|(_, fault)| match fault {
         Fault::Heal { to, .. } => to == exchange.to,
-        Fault::Start { server, .. } | Fault::Resume { server } => server != exchange.to,
+        Fault::Start { server, empty } => server != exchange.to || *empty,
+        Fault::Resume { server } => server != exchange.to,
         Fault::Disk { server, what } => server != exchange.to && what == "well",
         _ => false,
     });
@@ -123,10 +126,16 @@ fn alone_too_long(
     let greeting = view.peer(exchange.to, exchange.asked, given);
     let greeting = greeting.and_then(|peer| last_greeting(view, peer, beat, given));
     let heard = heard.max(greeting.unwrap_or(0));
-    let restarted = view.started(exchange.to, exchange.asked) > heard;
-    let slack = allowed / 50 + if restarted { 60_000 } else { 0 };
+    let slack = allowed / 50 + if set_back(view, exchange.to, given) { 60_000 } else { 0 };
     let alone = exchange.asked.saturating_sub(heard);
     (alone > allowed + slack).then(|| alone - allowed)
+}
+
+fn set_back(view: &View<'_>, server: &str, before: u64) -> bool {
+    let until = view.faults.iter().take_while(|(at, _)| *at <= before);
+    until
+        .map(|(_, fault)| fault)
+        .any(|fault| matches!(fault, Fault::Clock { server: of, ms } if of == server && *ms < 0))
 }
 
 /// Until when, at the latest, a server whose last heartbeat was that one may have said who it is: one with an empty disk

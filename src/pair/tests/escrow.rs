@@ -227,14 +227,16 @@ fn a_grant_on_the_peers_slot_is_not_answered_once_the_peer_has_lost_its_disk() {
     assert_eq!(script.states(), (State::Active, State::Standby));
     assert!(matches!(script.checkout(A, "last", "last"), Err(Refusal::NoSeatFree { .. })));
     script.renew(A, &held[0]).expect("adopted");
-    // Whose lease is on that slot waits for it, and keeps nobody else waiting.
+    // Whose lease is on that slot gets another once one is free, before who came after.
     assert_eq!(script.queue(A, "last", "last-again"), 1);
     let last = script.ask_waiting(A, "last", "last-again", TTL);
     let next = script.ask_waiting(A, "next", "next", TTL);
     script.release(A, &seats[0]);
+    assert!(script.answer(last, 100).is_none() && script.answer(next, 100).is_none());
     script.release(A, &seats[1]);
+    assert!(matches!(script.answer(last, 100), Some(Reply::Lease(_))));
     assert!(matches!(script.answer(next, 100), Some(Reply::Lease(_))));
-    assert!(script.answer(last, 100).is_none());
+    assert!(script.checkout(A, "more", "more").is_err());
     script.run(RUN_OUT + 2 * HEARTBEAT);
     script.run(2 * HEARTBEAT);
     assert_eq!(script.quotas(A), (4, 1));
@@ -356,6 +358,30 @@ fn a_server_that_lost_its_disk_gets_its_slots_back_after_a_ttl() {
 }
 
 #[test]
+fn who_holds_a_slot_of_a_lost_disk_gets_another_that_is_free() {
+    let mut script = Script::escrow(5);
+    let held = script.exhaust(A, "a");
+    script.kill(B);
+    script.machines[B].disk = Durable::default();
+    script.start(B);
+    script.run(FAILOVER);
+    assert_eq!((script.states(), script.quotas(A)), ((State::Active, State::Standby), (4, 0)));
+    // The last one's seat is the slot of the lost disk: nobody knows whether it was given away there.
+    assert!(script.checkout(A, "a-4", "second").is_err());
+    script.release(A, &held[0]);
+    let second = script.checkout(A, "a-4", "third").expect("a slot of the other server");
+    assert_eq!(second.lease.id, held[4].lease.id);
+    assert!(script.checkout(A, "b", "b").is_err());
+    script.run(RUN_OUT / 2);
+    for one in held[1..].iter().chain([&second]) {
+        script.renew(A, one).expect("theirs");
+    }
+    script.run(RUN_OUT / 2 + 4 * HEARTBEAT);
+    assert_eq!((script.quotas(A), script.quotas(B)), ((4, 1), (4, 1)));
+    assert_eq!(script.exhaust(A, "c").len(), 1);
+}
+
+#[test]
 fn a_first_bundle_on_one_server_alone_gives_out_nothing_before_the_two_have_met() {
     let mut script = Script::begin();
     script.kill(B);
@@ -423,6 +449,29 @@ fn a_mode_that_changes_on_a_live_pair_keeps_every_holder() {
 }
 
 #[test]
+fn a_mode_that_changes_soon_after_a_disk_was_lost_begins_with_a_grace() {
+    let mut script = Script::escrow(5);
+    script.split();
+    let lost = script.exhaust(B, "b");
+    assert_eq!(lost.len(), 1);
+    script.kill(B);
+    script.machines[B].disk = Durable::default();
+    script.cut = false;
+    script.start(B);
+    script.run(FAILOVER);
+    for at in [A, B] {
+        script.commit(at, config_as(5, "mirror"), 2);
+    }
+    script.run(2 * HEARTBEAT);
+    assert!(script.exhaust(A, "a").is_empty(), "four are free, and nobody knows of the fifth");
+    script.renew(A, &lost[0]).expect("adopted");
+    script.run(RUN_OUT / 2);
+    script.renew(A, &lost[0]).expect("theirs");
+    script.run(RUN_OUT / 2 + HEARTBEAT);
+    assert_eq!(script.exhaust(A, "c").len(), 4);
+}
+
+#[test]
 fn a_mode_is_not_changed_while_the_two_are_apart() {
     let mut script = Script::paired(5);
     script.split();
@@ -470,4 +519,28 @@ fn a_capacity_that_was_lowered_before_a_fence_does_not_free_a_seat_that_may_be_h
     assert!(matches!(script.checkout(B, "bo", "u2"), Err(Refusal::NoSeatFree { .. })));
     script.run(TTL + 2_000);
     assert!(script.checkout(B, "bo", "u3").is_ok());
+}
+
+#[test]
+fn a_silence_while_a_split_heals_loses_nothing_that_either_gave() {
+    for (mode, seats) in [("mirror", 4), ("escrow", 10)] {
+        for from in (0..20).chain((20..600).step_by(40)) {
+            for silence in (1_500..3_500).step_by(200) {
+                let mut script = Script::paired_as(seats, mode);
+                script.run(HEARTBEAT + 100);
+                script.split();
+                let given = script.exhaust(A, "a").len() + script.exhaust(B, "b").len();
+                script.cut = false;
+                script.hang_up();
+                script.run(from);
+                script.cut = true;
+                script.run(silence);
+                script.cut = false;
+                script.run(2 * FAILOVER + 700);
+                assert_eq!(script.states(), (State::Active, State::Standby));
+                let known = script.leases(A).len();
+                assert_eq!(known, given, "{mode}: {silence} ms without a word after {from} ms");
+            }
+        }
+    }
 }

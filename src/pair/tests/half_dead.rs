@@ -321,6 +321,14 @@ fn a_clock_that_is_set_back_does_not_let_a_secondary_stand_alone_for_longer() {
     assert!(script.checkout(B, "ana", "u1").is_ok());
     script.run(30_000);
     assert!(matches!(script.checkout(B, "bo", "u2"), Err(Refusal::NoSeatFree { .. })));
+
+    // It counts on across its restart, but for the last minute, though by its clock no time has passed.
+    script.run(90_000);
+    script.kill(B);
+    script.start(B);
+    script.run(FAILOVER + TTL + 2_000);
+    assert_eq!(script.pair(B).standing().state, State::Active);
+    assert!(matches!(script.checkout(B, "cy", "u3"), Err(Refusal::NoSeatFree { .. })));
 }
 
 #[test]

@@ -102,3 +102,30 @@ fn a_peer_that_is_back_when_its_wait_ends_is_caught_up_at_once() {
         assert!(script.pair(A).is_paired(), "away for {away} ms");
     }
 }
+
+/// The primary lost its disk, gets its bundle from its peer, and serves alone before a word of its peer's ledger has
+/// come; then its peer is back.
+fn serve_alone_with_a_new_disk(script: &mut Script) {
+    script.replace(A);
+    while script.pair(A).config().is_none() {
+        script.run(1);
+    }
+    script.kill(B);
+    script.run(2 * FAILOVER);
+    assert_eq!(script.pair(A).standing().state, State::Active);
+    script.start(B);
+    script.run(FAILOVER);
+    assert!(script.pair(A).is_paired());
+}
+
+#[test]
+fn a_new_disk_that_served_alone_learns_what_its_peer_knows() {
+    for mode in ["mirror", "escrow"] {
+        let mut script = Script::paired_as(1, mode);
+        let ana = script.checkout(A, "ana", "u1").expect("a seat");
+        serve_alone_with_a_new_disk(&mut script);
+        let leases = vec![ana.lease.id.to_string()];
+        assert_eq!((script.leases(A), script.leases(B)), (leases.clone(), leases), "{mode}");
+        assert!(script.checkout(A, "bo", "u2").is_err(), "{mode}");
+    }
+}
