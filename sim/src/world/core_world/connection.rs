@@ -19,6 +19,8 @@ use crate::history;
 
 /// How long a sender waits before it sends again what was lost, at first.
 const RETRANSMITTED_AFTER: Micros = 200 * MS;
+/// Before when no loss resets a connection: that takes many in a row. So losses alone keep no two servers apart.
+const RESET_AFTER: Micros = 3_000 * MS;
 /// How long it may take until a sender notices that a cut is over.
 const NOTICED_WITHIN: Micros = 3_000 * MS;
 
@@ -26,6 +28,8 @@ const NOTICED_WITHIN: Micros = 3_000 * MS;
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) opener: Node,
+    /// When it was opened.
+    since: Micros,
     /// The process at each end, and whether it still has it open.
     ends: [(u32, bool); 2],
     /// What each end sends.
@@ -145,8 +149,9 @@ impl Stage<'_> {
         let Some(process) = self.process(at) else { return };
         if stands && process.config().is_some() {
             let ends = [self.machines[0].era, self.machines[1].era].map(|era| (era, true));
-            let id = self.connections.len();
-            self.connections.push(Connection { opener: at, ends, streams: Default::default() });
+            let (id, since) = (self.connections.len(), self.log.now);
+            let streams = Default::default();
+            self.connections.push(Connection { opener: at, since, ends, streams });
             self.put(id, at, Item::Proof);
             self.connected(at, id);
         }
@@ -202,7 +207,9 @@ impl Stage<'_> {
         let lost = link.loss > 0 && self.chance("lost", link.loss);
         let mut late = self.latency(from, to);
         if lost {
-            if self.choices.choose("lost-how", 4) == 3 {
+            let opened = self.connections.get(id).map_or(0, |connection| connection.since);
+            let is_young = self.log.now.saturating_sub(opened) < RESET_AFTER;
+            if self.choices.choose("lost-how", 4) == 3 && !is_young {
                 return self.reset(id);
             }
             late += RETRANSMITTED_AFTER << self.choices.choose("lost-again", 3);
