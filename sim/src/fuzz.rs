@@ -268,10 +268,9 @@ impl Regression {
         let shrunk = shrink(self.choices(), SHRINK_RUNS, &mut |choices| {
             fails(&core_world::replay_exactly(setup, seed, choices.to_vec()).0)
         });
-        let kept = shrunk.choices.len();
         let (run, mut made) = core_world::replay_exactly(setup, seed, shrunk.choices);
-        // What was taken out has moved the rest: each is written as what it decides now.
-        made.truncate(kept);
+        // What was taken out has moved the rest: each is written as what it decides now. Zeros at the end say nothing.
+        while made.pop_if(|choice| choice.chosen == 0).is_some() {}
         if fails(&run) { self.with(&run, &made) } else { self }
     }
 }

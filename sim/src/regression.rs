@@ -139,12 +139,13 @@ impl Regression {
         self.choices.iter().map(choice).collect()
     }
 
-    /// The first of its choices, from 1, that is not what a run of it decided.
+    /// The first of its choices, from 1, that is not what a run of it decided, beside what was not asked then.
     #[must_use]
     pub fn misfit(&self, made: &[Choice]) -> Option<usize> {
         let mut made = made.iter();
         let is_other = |(of, chosen, label): &(u64, u64, String)| {
-            made.next().is_none_or(|made| {
+            let same = made.find(|made| made.label == *label || made.chosen > 0);
+            same.is_none_or(|made| {
                 (made.of, made.chosen, made.label.as_ref()) != (*of, *chosen, label.as_str())
             })
         };
@@ -184,6 +185,11 @@ mod tests {
         let regression = Regression::of_fuzz(None, Mode::Escrow, 3, &run, &choices);
         assert_eq!(regression.misfit(&choices), None);
         assert_eq!(regression.misfit(&choices[..4]), Some(5));
+        let mut asks_more = choices.clone();
+        asks_more.insert(3, Choice { label: "new".into(), of: 4, chosen: 0 });
+        assert_eq!(regression.misfit(&asks_more), None);
+        asks_more[3].chosen = 1;
+        assert_eq!(regression.misfit(&asks_more), Some(4));
         let text = regression.write().expect("it has a text");
         let read = Regression::read(&text).expect("it reads");
         assert_eq!(read, regression);

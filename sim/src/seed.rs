@@ -87,7 +87,8 @@ impl Choices {
         Self { seed, stream, given: recorded.into_iter(), is_exact: false, made }
     }
 
-    /// Decisions as recorded; after the end of the recording always the first possibility, which is the simplest.
+    /// Decisions as recorded; after the end of the recording always the first possibility, which is the simplest. So is what
+    /// was not asked when it was recorded: a decision that is new in the program shifts none of those that were there.
     #[must_use]
     pub fn exactly(seed: u64, recorded: Vec<Choice>) -> Self {
         Self { is_exact: true, ..Self::replay(seed, recorded) }
@@ -105,7 +106,10 @@ impl Choices {
             return 0;
         }
         let drawn = self.stream.draw() % n;
-        let chosen = match self.given.next() {
+        let is_new = self.is_exact
+            && self.given.as_slice().first().is_some_and(|given| given.label != label);
+        let given = if is_new { None } else { self.given.next() };
+        let chosen = match given {
             Some(given) if given.chosen < n => given.chosen,
             _ if self.is_exact => 0,
             _ => drawn,

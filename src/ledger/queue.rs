@@ -379,15 +379,9 @@ impl Ledger {
         self.take_seats(&request, room, terms)
     }
 
-    /// A holder was given a seat, in the turn of the place with this arrival or as a newcomer: none of its other places
-    /// stands before that one any more. Or who left one would take each seat that it gives back before all who came after
-    /// that place.
-    pub fn end_turn(
-        &mut self,
-        lease: &LeaseId,
-        arrived: Option<Position>,
-        terms: &Terms<'_>,
-    ) -> Vec<Record> {
+    /// A holder was given a seat: it has had its turn, and its other places stand behind whoever waits now. Or who left one
+    /// would take each seat that it gives back before all who came after that place.
+    pub fn end_turn(&mut self, lease: &LeaseId, terms: &Terms<'_>) -> Vec<Record> {
         let entry = self.leases.get(lease).map(|entry| &**entry);
         let Some(Entry { lease, seat: Some(seat), .. }) = entry else {
             return Vec::new();
@@ -395,7 +389,7 @@ impl Ledger {
         if mutant!(TurnNeverEnds) {
             return Vec::new();
         }
-        let arrived = arrived.unwrap_or(lease.granted);
+        let arrived = lease.granted;
         let order = self.queue.order.get(&lease.product).into_iter().flatten();
         let moved: Vec<Waiter> = order
             .take_while(|(at, _)| *at < arrived)

@@ -201,7 +201,7 @@ impl Play {
                     self.record(self.ledger.position(), record);
                 }
                 if granted.is_new {
-                    self.end_turn(&lease, None, &terms);
+                    self.end_turn(&lease, &terms);
                 }
             }
             Step::Release { nth } => {

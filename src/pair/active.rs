@@ -116,14 +116,13 @@ impl Pair {
             return reply(ticket, held, out);
         }
         let lends = recorded && is_borrowed(&held);
-        let arrived = waiter.as_ref().map(|waiter| waiter.arrived);
         let begun = (granted.is_new && recorded).then(|| Begun { lease: id.clone(), waiter });
         self.reply_when_durable(ticket, held, begun, out);
         if let Some(last) = self.waiting.back_mut().filter(|last| last.ticket == ticket) {
             last.lends = lends;
         }
         if granted.is_new {
-            self.end_turn(&id, arrived, out);
+            self.end_turn(&id, out);
         }
     }
 

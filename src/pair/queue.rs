@@ -8,7 +8,7 @@ use super::command::{Queued, Refusal, Reply, Wait};
 use super::io::{Effect, Ticket};
 use super::phase::{Peering, Phase};
 use super::{Pair, terms};
-use crate::ledger::{Line, No, Position, Room, Waiter};
+use crate::ledger::{Line, No, Room, Waiter};
 use crate::measure::{Moment, Span};
 use crate::name::{LeaseId, UseId};
 use crate::seen;
@@ -219,16 +219,11 @@ impl Pair {
         true
     }
 
-    /// A holder was given a seat, in the turn of the place with this arrival or as a newcomer.
-    pub(super) fn end_turn(
-        &mut self,
-        lease: &LeaseId,
-        arrived: Option<Position>,
-        out: &mut Vec<Effect>,
-    ) {
+    /// A holder was given a seat: its turn has ended.
+    pub(super) fn end_turn(&mut self, lease: &LeaseId, out: &mut Vec<Effect>) {
         let Some(config) = self.config.clone() else { return };
         let Some(terms) = terms(&config, &self.me, &self.facts, self.now) else { return };
-        let moved = self.ledger.end_turn(lease, arrived, &terms);
+        let moved = self.ledger.end_turn(lease, &terms);
         for (position, record) in self.ledger.placed(moved) {
             self.record_at(position, record, out);
         }

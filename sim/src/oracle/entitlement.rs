@@ -1,5 +1,5 @@
 //! `entitlement`: nobody holds, beyond one renewal, a seat that no assignment of the active bundle gives them; a
-//! borrowed lease stays until its own end.
+//! borrowed lease stays until its own end, at a server that has not lost its disk since and heard nothing of its peer.
 //!
 //! A violation is a seat that is given, or renewed, under bundles none of which gives it. It reads the manifest's
 //! assignments by itself and knows no addresses: whom an assignment for addresses may mean is left alone. How many
@@ -18,7 +18,8 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
         let Ask::Renew { lease, .. } = exchange.ask else { continue };
         let Some(reply) = exchange.got(409).or(exchange.got(403)) else { continue };
         let held = view.holdings.get(lease.as_str()).filter(|held| held.is_live(reply.at));
-        if held.and_then(|held| held.borrowed).is_some_and(|since| since < exchange.asked) {
+        let borrowed = held.and_then(|held| held.borrowed).filter(|since| *since < exchange.asked);
+        if borrowed.is_some_and(|since| !view.has_forgotten(exchange.to, since, exchange.asked)) {
             let (server, code) = (exchange.to, reply.code.unwrap_or("no code"));
             let what =
                 format!("`{server}` took the borrowed lease {lease} before its end ({code})");
@@ -79,6 +80,21 @@ mod tests {
         story.check(PROMISE, "");
         story.renew(400, "ana", "lic-a", "L1", 409);
         story.check(PROMISE, "410ms `lic-a` took the borrowed lease L1 before its end (revoked)");
+    }
+
+    #[test]
+    fn a_server_that_lost_its_disk_knows_of_no_borrowed_lease_before_it_is_paired() {
+        for (paired, seen) in [(false, false), (true, true)] {
+            let mut story = Story::started();
+            story.borrow(100, "ana", "lic-a", "L1");
+            story.kill(200, "lic-a");
+            story.start(300, "lic-a", true);
+            if paired {
+                story.hear(350, "lic-b", true, true);
+            }
+            story.renew(400, "ana", "lic-a", "L1", 409);
+            assert_eq!(!story.judged(PROMISE).is_empty(), seen, "{paired}");
+        }
     }
 
     #[test]

@@ -73,20 +73,18 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Violation> {
             new.filter_map(|(given, _)| Some(Had { given, asked: asking.requests.first()?.asked }));
         holders.entry(asking.holder()).or_default().extend(had);
     }
-    // Places that may have been there and got nothing, whatever their holders were told.
-    let may_be_left = |asking: &&Asking<'_>| {
-        let waits = asking.requests.iter().any(|one| {
+    let may_wait = |asking: &&Asking<'_>| {
+        asking.requests.iter().any(|one| {
             matches!(one.ask, Ask::Checkout { wait_ms: Some(_), .. }) || one.got(202).is_some()
-        });
-        waits && asking.requests.iter().all(|one| one.given().is_none())
+        })
     };
-    let left: Vec<&Asking<'_>> = uses.values().filter(may_be_left).collect();
+    let places: Vec<&Asking<'_>> = uses.values().filter(may_wait).collect();
     for asking in uses.values() {
         let Some((granted, given)) = asking.granted() else { continue };
         let had = holders.get(&asking.holder()).map_or(&[][..], Vec::as_slice);
-        let Some(first) = asking.first(view, &left, had) else { continue };
-        violations.extend(asking.passed_elsewhere(granted, first, given, view, &waiting));
         let server = granted.to;
+        let Some(first) = asking.first(server, view, &places, had) else { continue };
+        violations.extend(asking.passed_elsewhere(granted, first, given, view, &waiting));
         if !asking.is_served_by(server) || view.was_emptied(server, 0, given) {
             continue;
         }
@@ -114,30 +112,38 @@ impl Asking<'_> {
         (self.product, self.user, self.host)
     }
 
-    /// When its holder asked first: by it, or by another place that it left so lately that its seat is kept. Where it `had` a
-    /// seat since, that place stands where the use stood that was given it.
-    fn first(&self, view: &View<'_>, left: &[&Self], had: &[Had]) -> Option<u64> {
+    /// When its holder asked a server first: by it, or by another place that it left so lately that its seat is kept. Where it
+    /// `had` a seat since, that place stands no further forward than the use stood that was given it.
+    fn first(&self, server: &str, view: &View<'_>, places: &[&Self], had: &[Had]) -> Option<u64> {
         let first = self.requests.first()?.asked;
         // A server that begins to serve keeps every place for a minute.
         let longest = view.in_force(first, first).iter().map(|terms| terms.alone_after).max()?;
         let faults = view.faults.iter().map(|(at, _)| *at).filter(|at| *at <= first);
         let begins = faults.chain(view.swapped(first)).map(|at| at + BEGINS_WITHIN * longest);
         let serves = begins.max().unwrap_or(0);
-        let of_holder = left.iter().filter(|other| other.holder() == self.holder());
-        let left = of_holder.filter_map(|other| {
-            let before = other.requests.iter().filter(|one| one.asked <= first);
-            // What is sent to a dead server is sent again once it is back.
-            let came = before.map(|one| match one.answer {
-                None => one.asked.max(view.started(one.to, first)),
-                Some(_) => one.asked,
+        let of_holder = places.iter().filter(|other| other.holder() == self.holder());
+        let left =
+            of_holder.filter(|other| other.is_left(server, first, view)).filter_map(|other| {
+                let before = other.requests.iter().filter(|one| one.asked <= first);
+                // What is sent to a dead server is sent again once it is back.
+                let came = before.map(|one| match one.answer {
+                    None => one.asked.max(view.started(one.to, first)),
+                    Some(_) => one.asked,
+                });
+                let last = came.max()?.max(serves);
+                let began = other.requests.first()?.asked;
+                let since = had.iter().filter(|had| began < had.given && had.given < first);
+                let stands = since.map(|had| had.asked).chain([began]).max()?;
+                (last + HELD + LEFT >= first).then_some(stands)
             });
-            let last = came.max()?.max(serves);
-            let began = other.requests.first()?.asked;
-            let since = had.iter().filter(|had| began < had.given && had.given < first);
-            let stands = since.map(|had| had.asked).chain([began]).max()?;
-            (last + HELD + LEFT >= first).then_some(stands)
-        });
         left.chain([first]).min()
+    }
+
+    /// Whether a server may know its place and nothing of a seat that it got: whatever its holder was told, it got none
+    /// there, and none at a server that has told this one since.
+    fn is_left(&self, server: &str, until: u64, view: &View<'_>) -> bool {
+        let mut given = self.requests.iter().filter_map(|one| Some((one.to, one.given()?.0)));
+        given.all(|(of, at)| of != server && !view.was_paired(at, until))
     }
 
     /// The request by which it got a new seat, and when that arrived.
@@ -341,6 +347,22 @@ mod tests {
             story.hold_for(again, (1_000, 30_000), "guest1", "lic-a", "u1");
             story.give_use(20_000, "guest2", "lic-a", "u2", "L2");
             assert_eq!(!story.judged(PROMISE).is_empty(), seen, "{again}");
+        }
+    }
+
+    #[test]
+    fn a_place_that_was_served_elsewhere_stands_until_its_server_hears_of_it() {
+        for (paired, seen) in [(None, false), (Some(6_000), true)] {
+            let mut story = Story::started();
+            story.queue(100, "guest2", "lic-a", "u1");
+            story.queue(1_000, "guest1", "lic-a", "u2");
+            story.give_use(5_000, "guest2", "lic-b", "u1", "L1");
+            if let Some(at) = paired {
+                story.hear(at, "lic-b", true, true);
+            }
+            story.hold(10_000, 30_000, "guest1", "lic-a", "u2");
+            story.give_use(20_000, "guest2", "lic-a", "u3", "L2");
+            assert_eq!(!story.judged(PROMISE).is_empty(), seen, "{paired:?}");
         }
     }
 

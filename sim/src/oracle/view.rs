@@ -335,6 +335,15 @@ impl<'a> View<'a> {
             .unwrap_or(0)
     }
 
+    /// Whether a server's disk was swapped for an empty one in between, and nobody has brought it in step since.
+    pub(crate) fn has_forgotten(&self, server: &str, from: u64, to: u64) -> bool {
+        let mut emptied = self.faults.iter().filter(|(when, fault)| {
+            (from..=to).contains(when)
+                && matches!(fault, Fault::Start { server: of, empty: true } if of == server)
+        });
+        emptied.next_back().is_some_and(|(at, _)| !self.was_paired(*at, to))
+    }
+
     /// Whether a server's disk was swapped for an empty one in between.
     pub(crate) fn was_emptied(&self, server: &str, from: u64, to: u64) -> bool {
         self.faults.iter().any(|(when, fault)| {
@@ -535,7 +544,7 @@ impl<'a> View<'a> {
     }
 
     /// Whether either server heard from the other one that they are paired, in between.
-    fn was_paired(&self, from: u64, to: u64) -> bool {
+    pub(crate) fn was_paired(&self, from: u64, to: u64) -> bool {
         let mut servers = self.heard.keys();
         servers
             .any(|server| self.heard_between(server, from, to).iter().any(|(_, _, paired)| *paired))

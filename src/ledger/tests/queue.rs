@@ -86,19 +86,14 @@ impl Play {
                 self.record(self.ledger.position(), record);
             }
             if granted.is_new {
-                self.end_turn(&lease, Some(waiter.arrived), terms);
+                self.end_turn(&lease, terms);
             }
         }
     }
 
     /// As the pair does after a seat was given.
-    pub(super) fn end_turn(
-        &mut self,
-        lease: &LeaseId,
-        arrived: Option<Position>,
-        terms: &Terms<'_>,
-    ) {
-        let records = self.ledger.end_turn(lease, arrived, terms);
+    pub(super) fn end_turn(&mut self, lease: &LeaseId, terms: &Terms<'_>) {
+        let records = self.ledger.end_turn(lease, terms);
         for (position, record) in self.ledger.placed(records) {
             self.record(position, record);
         }

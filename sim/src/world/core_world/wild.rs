@@ -153,25 +153,31 @@ impl Draw<'_> {
         Span::from_ms(1 + self.choices.choose("lasts", longest.max(2)))
     }
 
-    /// Something that happens, and what ends it after a while. When it begins.
-    fn lasting(&mut self, begin: Action, end: Action) -> Span {
+    /// Something that happens, and what ends it after a while. When it begins, and when it ends.
+    fn lasting(&mut self, begin: Action, end: Action) -> (Span, Span) {
         let at = self.choices.span("at", FIRST, LAST);
         let until = at + self.lasts();
         self.actions.push((at, begin));
         self.actions.push((until, end));
-        at
+        (at, until)
+    }
+
+    /// Something that keeps the servers apart until it ends: then they meet again.
+    fn apart(&mut self, begin: Action, end: Action) {
+        let (_, until) = self.lasting(begin, end);
+        self.interrupted("healed", until, 1_000);
     }
 
     /// A server that is down for a while.
     fn away(&mut self, death: fn(String) -> Action, server: String, empty: bool) {
-        self.lasting(death(server.clone()), Action::Restart { server, empty });
+        self.apart(death(server.clone()), Action::Restart { server, empty });
     }
 
-    /// One in four of what both servers do together is cut off right then.
-    fn interrupted(&mut self, at: Span) {
-        if self.choices.choose("interrupted", 4) == 3 {
+    /// One in four of what both servers do together within so many milliseconds is cut off right then.
+    fn interrupted(&mut self, what: &'static str, at: Span, within: u64) {
+        if self.choices.choose(what, 4) == 3 {
             let [a, b] = self.servers.each_ref().map(ToString::to_string);
-            let begin = at + Span::from_ms(self.choices.choose("after", 100));
+            let begin = at + Span::from_ms(self.choices.choose("after", within));
             let end = begin + self.lasts();
             self.actions.push((begin, Action::Cut(a.clone(), b.clone())));
             self.actions.push((end, Action::Repair(a, b)));
@@ -191,15 +197,15 @@ impl Draw<'_> {
                 self.away(Action::Crash, server, true);
             }
             Kind::Cut => {
-                self.lasting(Action::Cut(a.clone(), b.clone()), Action::Repair(a, b));
+                self.apart(Action::Cut(a.clone(), b.clone()), Action::Repair(a, b));
             }
             Kind::CutOneWay => {
                 let (from, to) = if server == a { (a, b) } else { (b, a) };
                 let end = Action::Repair(from.clone(), to.clone());
-                self.lasting(Action::CutOneWay(from, to), end);
+                self.apart(Action::CutOneWay(from, to), end);
             }
             Kind::Hold => {
-                self.lasting(Action::Hold(a.clone(), b.clone()), Action::Release(a, b));
+                self.apart(Action::Hold(a.clone(), b.clone()), Action::Release(a, b));
             }
             Kind::Slow => {
                 self.lasting(Action::Slow(a.clone(), b.clone()), Action::Repair(a, b));
@@ -210,7 +216,7 @@ impl Draw<'_> {
                 self.lasting(Action::Cut(clients, server), end);
             }
             Kind::Pause => {
-                self.lasting(Action::Pause(server.clone()), Action::Resume(server));
+                self.apart(Action::Pause(server.clone()), Action::Resume(server));
             }
             Kind::Suspend => {
                 let at = self.choices.span("at", FIRST, LAST);
@@ -257,8 +263,8 @@ impl Draw<'_> {
             }
             Kind::Handover => {
                 let other = if server == a { b } else { a };
-                let at = self.lasting(Action::Handover(server), Action::Handover(other));
-                self.interrupted(at);
+                let (at, _) = self.lasting(Action::Handover(server), Action::Handover(other));
+                self.interrupted("interrupted", at, 100);
             }
             Kind::Fence => {
                 let at = self.choices.span("at", FIRST, LAST);
@@ -277,8 +283,8 @@ impl Draw<'_> {
             Kind::Swap => {
                 if let Some(timed) = self.timed {
                     let apply = |bundle| Action::Apply { bundle, degraded: false };
-                    let at = self.lasting(apply(timed.swapped), apply(0));
-                    self.interrupted(at);
+                    let (at, _) = self.lasting(apply(timed.swapped), apply(0));
+                    self.interrupted("interrupted", at, 100);
                 }
             }
         }
