@@ -9,6 +9,7 @@ use super::command::{Refusal, Reply};
 use super::io::{Effect, Write};
 use super::phase::{Next, Phase};
 use super::{Pair, State, terms};
+use crate::bundle::Config;
 use crate::manifest::types::Role;
 use crate::measure::{Moment, Span};
 use crate::{mutant, seen};
@@ -103,6 +104,13 @@ impl Pair {
             }
             _ => {}
         }
+    }
+
+    /// Whether a license says how long this server may serve without the primary.
+    pub(super) fn counts_silence(&self) -> bool {
+        let limited =
+            |config: &Config| config.products.values().any(|one| one.standalone.is_some());
+        self.role() == Some(Role::Secondary) && self.config.as_deref().is_some_and(limited)
     }
 
     /// Tells once of each product that a secondary has served for as long as its vendor lets it without its primary.

@@ -197,8 +197,11 @@ impl Pair {
             self.persist(vec![Write::Forget { uses, nonces }], out);
         }
         let written = self.time_written;
-        // By the wall clock no time passes after it was set back.
-        let passed = self.now.wall.since(written.wall).max(self.now.moment.since(written.moment));
+        let mut passed = self.now.wall.since(written.wall);
+        if self.counts_silence() {
+            // By the wall clock no time passes after it was set back.
+            passed = passed.max(self.now.moment.since(written.moment));
+        }
         if self.config.is_some() && passed >= TIME_KEPT {
             self.time_written = self.now;
             self.persist(vec![Write::Facts(self.facts.clone())], out);
