@@ -195,7 +195,8 @@ impl Pair {
         let Some(link) = &mut self.link else { return };
         let Some(hello) = &link.hello else { return };
         let conflicts = hello.generation == ours && hello.bundle != Some(hash) && primary;
-        let insists = link.refused && hello.bundle != Some(hash);
+        let runs_ours = hello.generation == ours && hello.bundle == Some(hash);
+        let insists = link.refused && !runs_ours;
         let must_offer = hello.generation < ours || conflicts || insists;
         if !must_offer || link.offered == ours || mutant!(KeepsBundle) {
             return;

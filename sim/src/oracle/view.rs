@@ -173,8 +173,9 @@ impl<'a> View<'a> {
         };
         // Nothing was left where all are of one generation.
         let is_one = self.commits.windows(2).all(|two| two[0].generation == two[1].generation);
-        let settled = if is_one { None } else { self.commits.iter().rev().find_map(since) };
-        // A server that lost its disk counts generations anew.
+        // A server that lost its disk counts generations anew: a later commit may have an earlier number.
+        let asked = self.commits.iter().rev().filter(|commit| commit.asked <= from);
+        let settled = if is_one { None } else { asked.clone().find_map(since) };
         let is_left = |commit: &Commit<'_>| {
             settled.is_some_and(|(generation, done)| {
                 commit.generation < generation && commit.asked <= done
@@ -195,8 +196,9 @@ impl<'a> View<'a> {
     /// on. That it serves says little: the old primary may have been away. One that was cut off from it in that moment
     /// keeps its role until they meet.
     fn roles_are_in_effect(&self, generation: u64, terms: &Terms, at: u64) -> bool {
-        let differs =
-            |one: &&Commit<'_>| one.generation < generation && !has_same_roles(one.terms, terms);
+        let differs = |one: &&Commit<'_>| {
+            one.asked <= at && one.generation < generation && !has_same_roles(one.terms, terms)
+        };
         let Some(before) = self.commits.iter().rev().find(differs) else { return true };
         // Since when each server runs a bundle with these roles: it may be one before this.
         let since = |server: &String| {
@@ -239,7 +241,8 @@ impl<'a> View<'a> {
             self.commits.iter().filter(|one| one.terms.bundle == terms.bundle).collect();
         let Some(asked) = of_it.iter().map(|one| one.asked).min() else { return true };
         let generation = of_it.iter().map(|one| one.generation).min().unwrap_or_default();
-        let before = self.commits.iter().rev().find(|one| one.generation < generation);
+        let before =
+            self.commits.iter().rev().find(|one| one.asked <= at && one.generation < generation);
         let was_up = |server: &String| {
             let comes_up = |fault: &&(u64, &Fault)| {
                 (asked..=at).contains(&fault.0) && fault.1.leaves_up(server) == Some(true)

@@ -144,6 +144,19 @@ fn a_strangers_bundle_loses_whatever_its_number() {
 }
 
 #[test]
+fn a_strangers_branch_loses_though_it_ends_in_the_same_bundle() {
+    for (stranger, other) in [(A, B), (B, A)] {
+        let mut script = split(&[1, 2]);
+        script.sign(other, 4, &[1], 1);
+        script.sign(stranger, 6, &[1], 2);
+        script.sign(stranger, 4, &[1], 1);
+        let bundles = [A, B].map(|at| script.pair(at).config().map(|config| config.bundle.hash()));
+        assert_eq!(bundles[0], bundles[1]);
+        assert_eq!(script.heals(), (4, Generation(2)));
+    }
+}
+
+#[test]
 fn of_two_strangers_the_higher_generation_wins() {
     for (winner, loser) in [(A, B), (B, A)] {
         let mut script = split(&[1, 2]);
