@@ -421,6 +421,7 @@ impl Pair {
             grace: None,
             peering: if alone { Peering::Alone } else { Peering::Lost },
             alone_at: now + self.redundancy().alone_after(),
+            turned_at: now,
             retry_at: now,
         });
         self.durable_at_peer = 0;

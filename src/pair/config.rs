@@ -284,8 +284,11 @@ impl Pair {
         let keyring = self.keyring_of(fork.common);
         let links =
             statement::verify_chain(&keyring, fork.common, branch).map_err(|e| e.to_string())?;
-        if !self.gives_way(fork.ours, &links, preferred, insists) {
-            let signer = links.first().map(|link| link.operator.fingerprint()).unwrap_or_default();
+        // The same bundle under the same number is no matter of trust, whoever signed it on which side.
+        let same = conflict::same_bundles(fork.ours, &links);
+        let (ours_apart, apart) = (fork.ours.get(same..), links.get(same..).unwrap_or_default());
+        if !self.gives_way(ours_apart.unwrap_or_default(), apart, preferred, insists) {
+            let signer = apart.first().map(|link| link.operator.fingerprint()).unwrap_or_default();
             return Ok(Judged::Refuse(signer));
         }
         let last = &links.last().ok_or("the peer offers no statement")?.statement;

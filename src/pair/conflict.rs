@@ -84,6 +84,15 @@ impl<'a> Fork<'a> {
     }
 }
 
+/// How many of the first bundles of two branches are the same on both.
+pub(super) fn same_bundles(ours: &[SignedStatement], theirs: &[Link]) -> usize {
+    let is_same = |(our, their): &(&SignedStatement, &Link)| {
+        let their = &their.statement;
+        our.read().is_ok_and(|our| (our.generation, our.bundle) == (their.generation, their.bundle))
+    };
+    ours.iter().zip(theirs).take_while(is_same).count()
+}
+
 impl Pair {
     /// Whether this server gives way to the other one's branch. `insists` says that the peer has refused ours.
     pub(super) fn gives_way(
@@ -114,9 +123,14 @@ impl Pair {
     /// What is lost of this server's own when it takes that bundle.
     pub(super) fn lost_to(&self, commit: &Commit) -> Option<HeldBundle> {
         let first = commit.statements.first().map(generation_of)?;
+        let runs = |signed: &SignedStatement| {
+            signed.read().ok().map(|statement| (statement.generation, statement.bundle))
+        };
         let kept = |known: &&SignedStatement| {
-            generation_of(known) < first
-                || commit.statements.iter().any(|signed| signed.statement == known.statement)
+            let is_same = |signed: &SignedStatement| {
+                signed.statement == known.statement || runs(signed) == runs(known)
+            };
+            generation_of(known) < first || commit.statements.iter().any(is_same)
         };
         let lost = self.statements().iter().rev().find(|known| !kept(known))?;
         lost.read().ok().map(HeldBundle::from)

@@ -54,6 +54,19 @@ impl Pair {
         // It gives every lease a full ttl, too.
         ledger.digest(digest, matches!(phase, Phase::Active(_)), settled);
         phase.digest(self.now.moment, digest);
+        // Only whether the peer will have had no time to get in step when the wait for it is over: turned to before it is
+        // asked for, but where the peer was waited for already.
+        match phase {
+            Phase::Active(active)
+                if active.peering.waits_for_peer()
+                    && active.peering != Peering::Lost
+                    && active.alone_at.since(active.turned_at)
+                        <= self.redundancy().failover_after =>
+            {
+                digest.moment(active.turned_at);
+            }
+            _ => digest.word(u64::MAX),
+        }
         maybe(digest, link.as_ref(), |digest, link| self.digest_link(link, digest));
         let ordered = |write: WriteId| write.0.saturating_sub(durable.0);
         digest.word(ordered(*written));
@@ -141,7 +154,7 @@ impl Phase {
                 // Asked for only where it is in step; it only grows until then.
                 digest.moment(*acked);
             }
-            Self::Active(Active { grace, peering, alone_at, retry_at }) => {
+            Self::Active(Active { grace, peering, alone_at, turned_at: _, retry_at }) => {
                 digest.word(4);
                 maybe(digest, grace.as_ref(), |digest, at| digest.moment(*at));
                 digest.word(*peering as u64);
@@ -171,7 +184,6 @@ impl Pair {
             sent,
             sent_at,
             heard,
-            since,
             offered,
             refused,
             behind,
@@ -194,17 +206,6 @@ impl Pair {
             digest.moment(*at);
         }
         digest.moment(*heard);
-        // Only whether the connection was young when the wait for the peer is over: that wait begins with the connection
-        // or after it, but for a peer that was already waited for.
-        match &self.phase {
-            Phase::Active(active)
-                if active.peering.waits_for_peer()
-                    && active.alone_at.since(*since) <= self.redundancy().failover_after =>
-            {
-                digest.moment(*since);
-            }
-            _ => digest.word(u64::MAX),
-        }
         digest.word(offered.0);
         digest.word(u64::from(*behind) << 1 | u64::from(*refused));
         maybe(digest, incoming.as_ref(), |digest, contents| contents.digest(digest));

@@ -284,8 +284,10 @@ impl Pair {
 
     /// An active server begins to count on its peer again; one that was alone waits for it only so long.
     fn turn_to_peer(&mut self, peering: Peering) {
-        let alone_at = self.now.moment + self.redundancy().alone_after();
+        let now = self.now.moment;
+        let alone_at = now + self.redundancy().alone_after();
         if let Phase::Active(active) = &mut self.phase {
+            active.turned_at = now;
             if active.peering == Peering::Alone {
                 active.alone_at = alone_at;
             }

@@ -92,6 +92,8 @@ pub(super) struct Active {
     pub(super) peering: Peering,
     /// When it may go on alone, where it is not paired (rule 2).
     pub(super) alone_at: Moment,
+    /// When it last turned to its peer, to count on it again.
+    pub(super) turned_at: Moment,
     /// Before when it does not try again to catch its peer up, after that took too long.
     pub(super) retry_at: Moment,
 }
@@ -146,8 +148,6 @@ pub(super) struct Link {
     pub(super) sent_at: VecDeque<(u64, Moment)>,
     /// When the last frame came.
     pub(super) heard: Moment,
-    /// When it was opened.
-    pub(super) since: Moment,
     /// The bundle that was offered on it.
     pub(super) offered: Generation,
     /// Whether a bundle that came on it was refused, as signed by a stranger.
@@ -176,7 +176,6 @@ impl Link {
             sent: 0,
             sent_at: VecDeque::new(),
             heard: now,
-            since: now,
             offered: Generation(0),
             refused: false,
             behind: 0,

@@ -227,13 +227,14 @@ impl Pair {
         if !matches!(&self.phase, Phase::Active(active) if active.peering.waits_for_peer()) {
             return;
         }
-        // One that is there and does not get in step must not keep clients waiting again at once; one that has just come
-        // has had no time for it.
-        let retry_at = self.now.moment + self.redundancy().alone_after().times(5);
-        let had_time =
-            |since: Moment| self.now.moment.since(since) > self.redundancy().failover_after;
-        if self.link.as_ref().is_some_and(|link| had_time(link.since))
-            && let Phase::Active(active) = &mut self.phase
+        // One that is there and does not get in step must not keep clients waiting again at once; one that has just come, or
+        // is heard again after a silence, has had no time for it.
+        let now = self.now.moment;
+        let retry_at = now + self.redundancy().alone_after().times(5);
+        let enough = self.redundancy().failover_after;
+        if let Phase::Active(active) = &mut self.phase
+            && active.peering != Peering::Lost
+            && now.since(active.turned_at) > enough
         {
             active.retry_at = retry_at;
         }

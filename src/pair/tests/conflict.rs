@@ -157,6 +157,20 @@ fn a_strangers_branch_loses_though_it_ends_in_the_same_bundle() {
 }
 
 #[test]
+fn what_follows_the_same_bundle_on_both_sides_is_no_strangers() {
+    for (last, other) in [(A, B), (B, A)] {
+        let mut script = split(&[1, 2]);
+        // Each side was told by the one who is removed with it.
+        script.sign(other, 4, &[1], 2);
+        script.run(1_000);
+        script.sign(last, 4, &[1], 2);
+        script.sign(last, 6, &[1, 2], 1);
+        assert_eq!(script.heals(), (6, Generation(3)));
+        assert_eq!((script.held(A), script.held(B)), (None, None));
+    }
+}
+
+#[test]
 fn of_two_strangers_the_higher_generation_wins() {
     for (winner, loser) in [(A, B), (B, A)] {
         let mut script = split(&[1, 2]);

@@ -399,3 +399,20 @@ fn what_both_gave_within_the_capacity_is_not_revoked() {
         assert!(script.renew(A, lease).is_ok(), "{user}");
     }
 }
+
+#[test]
+fn a_peer_that_is_heard_again_shortly_before_its_wait_ends_is_tried_again_at_once() {
+    let mut script = Script::paired(1);
+    script.disk_ms[B] = 1_500;
+    for (silence, heard) in [(2_500, 1), (2_400, 1_400)] {
+        script.cut = true;
+        script.run(silence);
+        script.cut = false;
+        script.run(heard);
+    }
+    assert!(!script.pair(A).is_paired());
+    script.finish_writes(B);
+    script.disk_ms[B] = 1;
+    script.run(2 * FAILOVER);
+    assert!(script.pair(A).is_paired());
+}
