@@ -483,6 +483,8 @@ fn run_all(args: &RunArgs, prepared: &[Prepared]) -> io::Result<Verdict> {
             break;
         }
     }
+    // Clearing it moves it to its end.
+    let (done, of) = (progress.position(), progress.length().unwrap_or(0));
     progress.finish_and_clear();
     // First what is seen at once: a file that cannot be written does not take it along.
     match args.format {
@@ -496,7 +498,6 @@ fn run_all(args: &RunArgs, prepared: &[Prepared]) -> io::Result<Verdict> {
     if let (Some(file), Some(run)) = (&args.history, last(&campaigns)) {
         write(file, &history::write(&run.entries)?)?;
     }
-    let (done, of) = (progress.position(), progress.length().unwrap_or(0));
     if done == of {
         return Ok(verdict(&campaigns));
     }

@@ -97,12 +97,13 @@ pub(super) fn run(args: &FuzzArgs, setups: &[Setup]) -> io::Result<Verdict> {
         Format::Json => print(&pretty(&report(&found, &files)))?,
         Format::Human | Format::Github => print(&told(&found, &files, took))?,
     }
-    Ok(match found.failed.iter().map(|failed| failed.oracle.as_str()).max() {
+    let verdict = match found.failed.iter().map(|failed| failed.oracle.as_str()).max() {
         None => Verdict::Held,
         _ if found.failed.iter().any(|failed| failed.oracle == "simulator") => Verdict::Failed,
         _ if found.failed.iter().all(|failed| failed.oracle == "converge") => Verdict::Unsettled,
         Some(_) => Verdict::Violated,
-    })
+    };
+    Ok(if interrupt.came() { verdict.max(Verdict::Interrupted) } else { verdict })
 }
 
 /// Finds out before the work whether its failures can be written: by a file in the folder, or in the one that it will be
