@@ -1,5 +1,6 @@
 //! Ctrl-C in the midst of long work, as a process sees it.
 #![cfg(unix)]
+#![expect(clippy::expect_used, reason = "a test says what it expects")]
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
