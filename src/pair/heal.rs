@@ -37,6 +37,21 @@ impl Pair {
         }
     }
 
+    /// The peer lives and does not know this server. One that was never in step with it leaves service to it: it has
+    /// nothing that the peer lacks, and two servers that both live would serve as in a cut.
+    pub(super) fn on_refused(&mut self) {
+        if self.facts.met {
+            return;
+        }
+        let now = self.now.moment;
+        let patience = self.redundancy().failover_after;
+        match &mut self.phase {
+            Phase::Recovering { until } => *until = now + patience,
+            Phase::Standby(standby) => standby.silent_since = now,
+            _ => {}
+        }
+    }
+
     /// Whatever was under way with the peer is void; what waits for it stays until that is decided (rule 2).
     pub(super) fn lose_peer(&mut self, out: &mut Vec<Effect>) {
         let Phase::Active(active) = &mut self.phase else { return };

@@ -42,6 +42,8 @@ pub enum Input {
     Persisted(WriteId),
     /// The peer that connects has proved this identity key, and none was pinned or kept before.
     PeerKey(PublicKey),
+    /// The peer is there, and does not accept the identity of this server, which accepts the peer's.
+    Refused,
     /// The deadline has come.
     Deadline,
     /// This server is asked to stop.

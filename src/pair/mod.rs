@@ -220,6 +220,7 @@ impl Pair {
             Input::Persisted(write) => self.on_persisted(write, out),
             Input::Deadline => self.on_deadline(out),
             Input::PeerKey(key) => self.on_peer_key(key, out),
+            Input::Refused => self.on_refused(),
             Input::Stop => self.on_stop(out),
         }
         self.serve_queue(out);

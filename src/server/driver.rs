@@ -368,6 +368,11 @@ impl Driver {
                 self.step(Input::Disconnected)
             }
             LinkEvent::Frame(..) | LinkEvent::Down(..) => None,
+            // Where each refuses the other, neither knows better.
+            LinkEvent::RefusedThere if self.setup.problem.get().is_none() => {
+                self.step(Input::Refused)
+            }
+            LinkEvent::RefusedThere => None,
             LinkEvent::Refused { code, detail } => {
                 if self.setup.problem.set(Some(code)) {
                     tracing::warn!(code, %detail, "the peer is not accepted");

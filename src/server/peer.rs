@@ -39,6 +39,8 @@ pub(super) enum LinkEvent {
     Frame(u64, Box<Frame>),
     /// A connection is gone, and why.
     Down(u64, String),
+    /// The peer does not accept this server's identity.
+    RefusedThere,
     /// Somebody is not accepted.
     Refused {
         /// The word for it.
@@ -362,7 +364,14 @@ impl Peering {
                 }
                 Err(not.into())
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                if let HandshakeError::Refused { code, .. } = &error
+                    && matches!(code.as_str(), "peer-key-changed" | "not-pinned")
+                {
+                    let _gone = self.events.send(LinkEvent::RefusedThere).await;
+                }
+                Err(error)
+            }
         }
     }
 

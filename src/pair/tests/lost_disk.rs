@@ -129,3 +129,25 @@ fn a_new_disk_that_served_alone_learns_what_its_peer_knows() {
         assert!(script.checkout(A, "bo", "u2").is_err(), "{mode}");
     }
 }
+
+#[test]
+fn a_new_disk_whose_peer_lives_and_refuses_its_identity_leaves_service_to_it() {
+    for (new, old) in [(A, B), (B, A)] {
+        let mut script = Script::paired(1);
+        script.kill(new);
+        script.machines[new].disk = Durable::default();
+        script.cut = true;
+        script.start(new);
+        script.commit(new, config(1), 1);
+        for _ in 0..TTL / HEARTBEAT {
+            script.run(HEARTBEAT);
+            script.tell(new, Input::Refused);
+        }
+        assert_eq!(script.pair(old).standing().state, State::Active);
+        assert_ne!(script.pair(new).standing().state, State::Active);
+        // The peer is gone: nobody else is left to serve.
+        script.kill(old);
+        script.run(2 * FAILOVER);
+        assert_eq!(script.pair(new).standing().state, State::Active);
+    }
+}
