@@ -239,7 +239,8 @@ fn outages<'a>(view: &View<'a>) -> Vec<Outage<'a>> {
         // A secondary that has just started counts its silence from its own start.
         let from = at.max(view.started(peer, at)) + wait;
         let until = view.faults.get(place + 1).map_or(u64::MAX, |(next, _)| *next);
-        let lately = at.saturating_sub(terms.failover_after);
+        // What it heard before it started again it does not count on.
+        let lately = at.saturating_sub(terms.failover_after).max(view.started(peer, at));
         let in_step = view
             .heard(peer)
             .filter(|(when, _, _)| (lately..=at).contains(when))
@@ -300,6 +301,19 @@ mod tests {
         story.crash(10_000, "lic-a");
         story.refuse(14_000, "bo", "lic-b", 503, "grace");
         story.check(PROMISE, "");
+    }
+
+    #[test]
+    fn grace_is_well_where_the_secondary_has_not_heard_its_peer_since_it_started() {
+        for (started, seen) in [(9_500, true), (9_950, false), (10_000, false)] {
+            let mut story = Story::started();
+            story.kill(9_000, "lic-b");
+            story.hear(9_900, "lic-b", true, true);
+            story.start(started, "lic-b", false);
+            story.crash(10_000, "lic-a");
+            story.refuse(14_000, "bo", "lic-b", 503, "grace");
+            assert_eq!(!story.judged(PROMISE).is_empty(), seen, "{started}");
+        }
     }
 
     #[test]
